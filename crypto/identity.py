@@ -1,0 +1,75 @@
+"""Identities: an Ed25519 key that signs and a hybrid HPKE key that opens, both long-lived and enrolled.
+
+A process never signs with its host's identity but once an hour: `crypto.certificate` has the short-lived keys.
+"""
+
+import os
+from typing import Self
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from crypto import canonical
+from crypto.hpke import HpkeKey
+from crypto.signing import Domain, Signed, sign
+
+
+class _Stored(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    version: int
+    id: bytes
+    name: str
+    signing: bytes
+    opening: bytes
+
+
+class Identity:
+    """The private half of an enrolled identity. Not printed, not pickled."""
+
+    __slots__ = ("_signing", "id", "name", "opening")
+
+    def __init__(self, id: bytes, name: str, signing: Ed25519PrivateKey, opening: HpkeKey) -> None:
+        self.id = id
+        self.name = name
+        self.opening = opening
+        self._signing = signing
+
+    @classmethod
+    def generate(cls, name: str) -> Self:
+        """A new identity with a random 16-byte id."""
+        return cls(os.urandom(16), name, Ed25519PrivateKey.generate(), HpkeKey.generate())
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read what `encode` wrote.
+
+        Raises:
+            Malformed: not an identity file.
+        """
+        stored = canonical.decode(_Stored, data)
+        return cls(
+            stored.id,
+            stored.name,
+            Ed25519PrivateKey.from_private_bytes(stored.signing),
+            HpkeKey.from_seed(stored.opening),
+        )
+
+    def encode(self) -> bytes:
+        """The private keys, for an owner-only file and nothing else."""
+        return canonical.encode(
+            _Stored(1, self.id, self.name, self._signing.private_bytes_raw(), self.opening.seed())
+        )
+
+    @property
+    def sign_public(self) -> bytes:
+        """The Ed25519 public key, 32 bytes."""
+        return self._signing.public_key().public_bytes_raw()
+
+    def sign(self, domain: Domain, body: msgspec.Struct) -> Signed:
+        """Sign a struct in this identity's name."""
+        return sign(self._signing, self.id, domain, body)
+
+    def __repr__(self) -> str:
+        return f"<Identity {self.name}>"
+
+    def __reduce_ex__(self, protocol: object) -> str:
+        raise TypeError("an identity is not pickled or copied")

@@ -1,0 +1,152 @@
+"""What a client asks for: a job request in the open, signed; and its spec, the words of the job, sealed.
+
+The client seals the spec to the scheduler, the scheduler to the identities that will do the work. In between, in the
+broker and in the ledger, there are only ids and sealed bytes.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+
+from crypto import canonical, hpke
+from crypto.errors import SealBroken
+from crypto.identity import Identity
+from crypto.registry import Enrolled
+from crypto.signing import Domain, Signed
+
+REQUEST_VERSION = 1
+REQUEST_LIFETIME_MS = 5 * 60 * 1000
+"""A request is accepted for so long after it was made; a job that is known already is never started again."""
+MAX_SPEC = 512 * 1024
+
+INIT = "init"
+BACKUP = "backup"
+RESTORE = "restore"
+LIST = "list"
+CHECK = "check"
+CANCEL = "cancel"
+STATUS = "status"
+TIDY = "tidy"
+ASK = "ask"
+
+
+class _Spec(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=True):
+    repo: str
+    """URI of the vault's repository."""
+    requester: bytes
+    """HPKE public key that notes, results and parcels are sealed to; its private half never leaves the client."""
+
+
+class InitSpec(_Spec, frozen=True, tag=INIT):
+    """Create the vault's first objects: keys and configuration."""
+
+
+class BackupSpec(_Spec, frozen=True, tag=BACKUP):
+    """Back up `paths` (absolute)."""
+
+    paths: tuple[bytes, ...]
+    excludes: tuple[str, ...]
+    tags: tuple[str, ...]
+    hostname: str
+
+
+class RestoreSpec(_Spec, frozen=True, tag=RESTORE):
+    """Deliver a snapshot, or what lies below `path` in it, as parcels."""
+
+    snapshot: str
+    path: bytes
+    includes: tuple[str, ...]
+    excludes: tuple[str, ...]
+    delivery: str
+    """URI of the delivery area."""
+
+
+class ListSpec(_Spec, frozen=True, tag=LIST):
+    """Deliver the snapshots (`snapshot` empty), or the entries of one below `path`."""
+
+    snapshot: str
+    path: bytes
+    delivery: str
+
+
+class CheckSpec(_Spec, frozen=True, tag=CHECK):
+    """Verify the repository's structure, and with `read_data` every chunk."""
+
+    read_data: bool
+
+
+class TidySpec(_Spec, frozen=True, tag=TIDY):
+    """Remove the working objects of jobs that have ended."""
+
+    jobs: tuple[bytes, ...]
+
+
+class AskSpec(_Spec, frozen=True, tag=ASK):
+    """Ask the scheduler what it knows: `about` is `schedules` or `jobs`. The vault of the request is all zeros."""
+
+    about: str
+
+
+Spec = AskSpec | InitSpec | BackupSpec | RestoreSpec | ListSpec | CheckSpec | TidySpec
+
+
+class JobRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The open part of a request: opaque ids, a kind, a time. Signed by an enrolled operator."""
+
+    version: int
+    job: bytes
+    """Chosen by the client at random, 16 bytes; sending a request again is therefore harmless."""
+    kind: str
+    vault: bytes
+    sent_ms: int
+    spec: bytes
+    """A `SealedSpec` for the scheduler; empty for `cancel` and `status`, which name a job that exists."""
+    detached: bool
+    """Whether the job goes on when its client is gone."""
+
+
+class SealedSpec(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A spec, sealed to each identity that may open it."""
+
+    copies: tuple[tuple[bytes, bytes], ...]
+    """Pairs of identity id and HPKE message."""
+
+
+class _SpecBox(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    spec: Spec
+
+
+def request(operator: Identity, body: JobRequest) -> Signed:
+    """Sign a job request."""
+    return operator.sign(Domain.JOB_REQUEST, body)
+
+
+def digest(sealed_spec: bytes) -> bytes:
+    """What a ticket binds a sealed spec by: SHA-256."""
+    return hashlib.sha256(sealed_spec).digest()
+
+
+def seal_spec(spec: Spec, job: bytes, to: Sequence[Enrolled]) -> bytes:
+    """Seal a spec to each of `to`, bound to the job."""
+    plain = canonical.encode(_SpecBox(spec))
+    copies = tuple(
+        (who.id, hpke.seal_to(who.hpke_public, hpke.info(Domain.SPEC, job, who.id), plain)) for who in to
+    )
+    return canonical.encode(SealedSpec(copies))
+
+
+def open_spec(identity: Identity, job: bytes, sealed_spec: bytes) -> Spec:
+    """Open the copy of a spec that was sealed to `identity`.
+
+    Raises:
+        SealBroken: there is none, or it is for another job, or altered.
+        Malformed: not a spec.
+    """
+    for who, copy in canonical.decode(SealedSpec, sealed_spec).copies:
+        if who == identity.id:
+            plain = identity.opening.open(copy, hpke.info(Domain.SPEC, job, identity.id))
+            return canonical.decode(_SpecBox, plain).spec
+    raise SealBroken(
+        "the spec was not sealed to this identity", remedy="enrol this identity with the scheduler"
+    )

@@ -1,0 +1,126 @@
+"""The registry: which identities are enrolled, for which roles and vaults, and which CMK each vault hangs on.
+
+Each role reads its own copy; the key-broker believes only the one on its own disk.
+"""
+
+import msgspec
+
+from crypto.errors import Malformed, OutOfScope, Untrusted
+
+MAX_REGISTRY = 8 << 20
+OPERATOR = "operator"
+SCHEDULER = "scheduler"
+KEY_BROKER = "key-broker"
+BACKUP = "backup"
+RESTORE = "restore"
+MAINTENANCE = "maintenance"
+ROLES = (OPERATOR, SCHEDULER, KEY_BROKER, BACKUP, RESTORE, MAINTENANCE)
+
+
+class Enrolled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The public half of an identity and what it may be used for."""
+
+    id: bytes
+    name: str
+    roles: tuple[str, ...]
+    sign_public: bytes
+    hpke_public: bytes
+    vaults: tuple[bytes, ...] | None = None
+    """The vaults it may work for; `None` for every vault of this installation."""
+
+    def require(self, role: str, vault: bytes | None = None) -> None:
+        """Refuse an identity that is not enrolled for a role, or not for a vault.
+
+        Raises:
+            Untrusted: not this role.
+            OutOfScope: this role, but not this vault.
+        """
+        if role not in self.roles:
+            raise Untrusted(
+                f"identity {self.id.hex()} is not enrolled as {role}", remedy="enrol it for that role"
+            )
+        if vault is not None and self.vaults is not None and vault not in self.vaults:
+            raise OutOfScope(f"identity {self.id.hex()} is not enrolled for vault {vault.hex()}")
+
+
+class VaultEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One vault: its ids, what its owner calls it, where its objects are and which CMK wraps its keys."""
+
+    id: bytes
+    tenant: bytes
+    name: str
+    repo: str
+    kms: str
+
+
+class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that is enrolled. Immutable; `with_identity` and `with_vault` give a changed copy."""
+
+    version: int = 1
+    tenant: bytes = b""
+    """The tenant that new vaults of this installation belong to."""
+    identities: tuple[Enrolled, ...] = ()
+    vaults: tuple[VaultEntry, ...] = ()
+
+    def identity(self, id: bytes) -> Enrolled:
+        """The enrolled identity of that id.
+
+        Raises:
+            Untrusted: none is enrolled.
+        """
+        for enrolled in self.identities:
+            if enrolled.id == id:
+                return enrolled
+        raise Untrusted(f"identity {id.hex()} is not enrolled", remedy="enrol it in the registry")
+
+    def holders(self, role: str, vault: bytes | None = None) -> tuple[Enrolled, ...]:
+        """Every identity enrolled for a role (and a vault)."""
+        return tuple(
+            each
+            for each in self.identities
+            if role in each.roles and (vault is None or each.vaults is None or vault in each.vaults)
+        )
+
+    def vault(self, id: bytes) -> VaultEntry:
+        """The vault of that id.
+
+        Raises:
+            OutOfScope: no such vault.
+        """
+        for entry in self.vaults:
+            if entry.id == id:
+                return entry
+        raise OutOfScope(
+            f"vault {id.hex()} is not registered here", remedy="create or attach the vault first"
+        )
+
+    def with_identity(self, enrolled: Enrolled) -> "Registry":
+        """A copy that also holds `enrolled`, in place of one of the same id."""
+        others = tuple(each for each in self.identities if each.id != enrolled.id)
+        return msgspec.structs.replace(self, identities=(*others, enrolled))
+
+    def with_vault(self, entry: VaultEntry) -> "Registry":
+        """A copy that also holds `entry`, in place of one of the same id."""
+        others = tuple(each for each in self.vaults if each.id != entry.id)
+        return msgspec.structs.replace(self, vaults=(*others, entry))
+
+    def encode(self) -> bytes:
+        """The registry file: indented JSON, bytes as base64."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Registry":
+        """Read a registry file.
+
+        Raises:
+            Malformed: not one; says where.
+        """
+        if len(data) > MAX_REGISTRY:
+            raise Malformed("the registry file is too large")
+        try:
+            registry = msgspec.json.decode(data, type=cls)
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise Malformed(f"the registry file cannot be read: {error}") from error
+        if registry.version != 1:
+            raise Malformed(f"registry version {registry.version} is not known here")
+        return registry

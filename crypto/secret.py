@@ -1,0 +1,88 @@
+"""A 32-byte secret that cannot be printed, pickled, copied or compared by accident.
+
+The bytes live in a `bytearray` that is overwritten when the secret is wiped or collected. That bounds how long *this*
+copy lives; CPython, OpenSSL and Rust may hold others for as long as they work with the key (docs/threat-model.md).
+"""
+
+import hmac
+import os
+from typing import Any, NoReturn, Self
+
+from crypto.errors import CryptoError
+
+KEY_BYTES = 32
+
+
+class SecretKey:
+    """Thirty-two secret bytes with a bounded life.
+
+    Args:
+        material: 32 bytes; copied. Wipe the source yourself where that is possible.
+
+    Raises:
+        CryptoError: `material` is not 32 bytes long.
+    """
+
+    __slots__ = ("_material", "_wiped")
+
+    def __init__(self, material: bytes | bytearray | memoryview) -> None:
+        if len(material) != KEY_BYTES:
+            raise CryptoError(f"a key has {KEY_BYTES} bytes, not {len(material)}")
+        self._material = bytearray(material)
+        self._wiped = False
+
+    @classmethod
+    def generate(cls) -> Self:
+        """A fresh random key from the operating system."""
+        return cls(os.urandom(KEY_BYTES))
+
+    def view(self) -> memoryview:
+        """A read-only view of the bytes, for handing to a primitive; do not keep it.
+
+        Raises:
+            CryptoError: the key was wiped.
+        """
+        if self._wiped:
+            raise CryptoError(
+                "this key was wiped and can no longer be used", remedy="ask the key-broker again"
+            )
+        return memoryview(self._material).toreadonly()
+
+    def wipe(self) -> None:
+        """Overwrite the bytes. The key cannot be used afterwards; wiping twice is harmless."""
+        self._wiped = True
+        for i in range(len(self._material)):
+            self._material[i] = 0
+
+    def same_as(self, other: "SecretKey") -> bool:
+        """Whether both hold the same bytes, in constant time."""
+        return hmac.compare_digest(self.view(), other.view())
+
+    def __del__(self) -> None:
+        if hasattr(self, "_material"):
+            self.wipe()
+
+    def __repr__(self) -> str:
+        return "<SecretKey>"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return "<SecretKey>"
+
+    def __eq__(self, other: object) -> NoReturn:
+        raise TypeError("compare secrets with same_as()")
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("a secret is not pickled or copied")
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a secret is not pickled or copied")
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError("a secret is not copied")
+
+    def __deepcopy__(self, memo: Any) -> NoReturn:
+        raise TypeError("a secret is not copied")
