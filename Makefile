@@ -1,0 +1,88 @@
+# Everything a newcomer needs is a target here; `make help` lists them. Needs Python 3.11, git and make.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := client config crypto repository scheduler sources workers
+PYTHON ?= $(firstword $(foreach p,python3.11 python3 python,\
+	$(shell $(p) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $(p))))
+
+# Imports must be fast, so compiled files are wanted even where the caller's shell switches them off.
+export PYTHONDONTWRITEBYTECODE :=
+
+# A stamp is named after the content of its inputs and the folder: touching a file or switching branches and back
+# installs nothing, a changed lock or a moved checkout does.
+fingerprint = $(shell { pwd; cat Makefile pyproject.toml $(1); } | cksum | cut -d ' ' -f 1)
+RUNTIME := $(VENV)/installed-runtime-$(call fingerprint,requirements.lock)
+DEVELOP := $(VENV)/installed-develop-$(call fingerprint,requirements.lock requirements-dev.lock)
+LOCK := --generate-hashes --no-header --python-version 3.11 --no-emit-index-url --no-emit-find-links --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev compile test lint types layers unit fmt lock demo bench bench-quick clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+		printf '  %-12s %s\n' "$$name" "$$text"; done
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo 'Strongroom needs Python 3.11 on the PATH, or PYTHON=/its/path.' >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+
+# Scripts carry the environment's full path, so one that was moved or lost its interpreter is made anew.
+$(RUNTIME): | $(BIN)/python
+	@{ $(BIN)/python -c '' && grep -qF '$(CURDIR)/$(VENV)/bin/' $(BIN)/pip; } 2>/dev/null \
+		|| $(PYTHON) -m venv --clear $(VENV)
+	$(PIP) install --require-hashes --requirement requirements.lock
+	$(PIP) install --no-deps --no-build-isolation --no-index --editable .
+	@rm -f $(VENV)/installed-runtime-*
+	@touch $@
+
+$(DEVELOP): | $(RUNTIME)
+	$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@rm -f $(VENV)/installed-develop-*
+	@touch $@
+
+compile: $(RUNTIME)
+	@$(BIN)/python -m compileall -q -j 0 $(PACKAGES)
+	@test -e $(RUNTIME).compiled || { $(BIN)/python -m compileall -q -j 0 $(VENV)/lib && touch $(RUNTIME).compiled; }
+
+setup: compile ## install what runs: the command is then .venv/bin/strongroom
+
+setup-dev: setup $(DEVELOP) ## the same, with the tools for tests and checks
+
+test: lint types layers unit ## lint, types, layers and all tests
+
+lint: setup-dev ## style and common mistakes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup-dev ## mypy --strict
+	$(BIN)/mypy
+
+layers: setup-dev ## who may import whom
+	$(BIN)/lint-imports
+
+unit: setup-dev ## the tests alone; ARGS='-k name' picks some
+	$(BIN)/python -m pytest $(ARGS)
+
+fmt: setup-dev ## format, and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## resolve the dependencies again (needs the `uv` command)
+	uv pip compile pyproject.toml --extra build --upgrade $(LOCK) --output-file requirements.lock
+	uv pip compile pyproject.toml --extra build --extra dev --upgrade --constraint requirements.lock \
+		$(LOCK) --output-file requirements-dev.lock
+
+demo: setup ## back up SRC (default: Python's library), restore it, compare, show what an onlooker sees
+	@$(BIN)/python -m client.demo $(if $(SRC),--source '$(SRC)')
+
+bench: setup ## measure against tar | zstd and restic; ARGS='--rounds 5'
+	$(BIN)/python -m bench.run $(ARGS)
+
+bench-quick: setup ## the same on little data, in about a minute
+	$(BIN)/python -m bench.run --quick $(ARGS)
+
+clean: ## remove what setup and the checks made
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	find $(PACKAGES) bench tests -name __pycache__ -type d -prune -exec rm -rf {} +
