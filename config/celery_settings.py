@@ -1,0 +1,142 @@
+"""The Celery settings of each role, as plain values: nothing here imports Celery.
+
+What each setting is for, and where it was measured: notes "celery-and-valkey", 1.2 and 2.3 to 2.5.
+"""
+
+from collections.abc import Mapping
+
+from config import queues
+from config.settings import BrokerSettings, Settings
+
+PREFORK_ROLES = frozenset({queues.BACKUP, queues.RESTORE, queues.MAINTENANCE})
+
+# A publish on a dead socket must fail, not hang (kombu's default is to wait for ever).
+SOCKET_TIMEOUT_S = 30
+CONNECT_TIMEOUT_S = 5
+POLL_S = 0.25
+LOST_WAIT_S = 1.0
+# How long running tasks may still finish after SIGTERM; the supervisor's patience is longer.
+SOFT_SHUTDOWN_S = 1.0
+# A pool process imports native libraries on one of few cores before it reports itself alive.
+POOL_PROCESS_START_S = 30.0
+TICK_S = 5.0
+# A tick that waited this long is worth nothing: a newer one is there.
+TICK_EXPIRES_S = 2 * TICK_S
+
+
+def unacked_keys(role: str) -> dict[str, str]:
+    """The three keys in which kombu keeps what a role received and has not acknowledged.
+
+    By default all consumers of a database share them, so that each could read what the others received.
+    """
+    return {
+        "unacked_key": f"unacked.{role}",
+        "unacked_index_key": f"unacked_index.{role}",
+        "unacked_mutex_key": f"unacked_mutex.{role}",
+    }
+
+
+def celery_settings(role: str, settings: Settings, broker_url: str) -> dict[str, object]:
+    """The settings of the Celery application of one role.
+
+    Args:
+        role: one of the roles in `config.queues`.
+        settings: of the installation.
+        broker_url: with the user and password of that role.
+    """
+    own_queue = queues.QUEUE_OF_ROLE.get(role, queues.SCHEDULER_QUEUE)
+    values: dict[str, object] = {
+        "broker_url": broker_url,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_connection_timeout": CONNECT_TIMEOUT_S,
+        "broker_pool_acquire_timeout": SOCKET_TIMEOUT_S,
+        "broker_transport_options": _transport_options(role, settings.broker),
+        # JSON and nothing else; no results: an answer goes to a list of its own.
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "event_serializer": "json",
+        "result_serializer": "json",
+        "result_backend": "disabled://",
+        "task_ignore_result": True,
+        "task_store_errors_even_if_ignored": False,
+        # Routes are the publisher's business: a queue that is not listed does not exist.
+        "task_create_missing_queues": False,
+        "task_default_queue": own_queue,
+        "task_default_exchange": "",
+        "task_default_exchange_type": "direct",
+        "task_default_routing_key": own_queue,
+        "task_protocol": 2,
+        "task_publish_retry_policy": {
+            "max_retries": 3,
+            "interval_start": 0.1,
+            "interval_step": 0.3,
+            "interval_max": 1,
+        },
+        # A redelivered unwrap would be refused as a replay: the requester asks again with a new nonce.
+        "task_acks_late": role != queues.KEY_BROKER,
+        "task_reject_on_worker_lost": role != queues.KEY_BROKER,
+        "worker_prefetch_multiplier": 1,
+        "worker_cancel_long_running_tasks_on_connection_loss": role in PREFORK_ROLES,
+        "worker_enable_remote_control": False,
+        "worker_send_task_events": settings.monitor.events,
+        "task_send_sent_event": False,
+        "task_track_started": False,
+        "worker_soft_shutdown_timeout": SOFT_SHUTDOWN_S,
+        # How long to wait for the result of a pool process that died: it has sent it, or never will.
+        "worker_lost_wait": LOST_WAIT_S,
+        "worker_proc_alive_timeout": POOL_PROCESS_START_S,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        "timezone": "UTC",
+        "enable_utc": True,
+    }
+    if settings.broker.url.startswith("rediss://"):
+        values["broker_use_ssl"] = _tls_options(settings.broker)
+    return values
+
+
+def beat_schedule(options: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    """Beat's one entry: the metronome that makes the scheduler look at its ledger.
+
+    Args:
+        options: further options of the message.
+    """
+    return {
+        "tick": {
+            "task": queues.TICK,
+            "schedule": TICK_S,
+            "args": (),
+            "options": {**options, "queue": queues.SCHEDULER_QUEUE, "expires": TICK_EXPIRES_S},
+        }
+    }
+
+
+def _transport_options(role: str, broker: BrokerSettings) -> dict[str, object]:
+    return {
+        **unacked_keys(role),
+        "visibility_timeout": broker.visibility_timeout_s,
+        "socket_timeout": SOCKET_TIMEOUT_S,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "socket_keepalive": True,
+        "health_check_interval": SOCKET_TIMEOUT_S - 5,
+        # No priorities: one list for each queue.
+        "priority_steps": [0],
+        # A worker that stops waits for its BRPOP to return: this long at most.
+        "polling_interval": POLL_S,
+        "unacked_restore_interval": 10,
+        "unacked_restore_throttle": 1,
+        "client_name": f"strongroom-{role}",
+    }
+
+
+def _tls_options(broker: BrokerSettings) -> dict[str, object]:
+    options: dict[str, object] = {
+        # kombu verifies nothing unless it is told to (notes 2.2).
+        "ssl_cert_reqs": "required",
+        "ssl_ca_certs": broker.ca_file,
+        "ssl_check_hostname": True,
+    }
+    if broker.cert_file:
+        options |= {"ssl_certfile": broker.cert_file, "ssl_keyfile": broker.key_file}
+    return options

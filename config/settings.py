@@ -1,0 +1,259 @@
+"""The settings: one typed model, read from config.toml and then from STRONGROOM_<SECTION>_<KEY>.
+
+A setting that is unknown, of a wrong type or out of range is an error that names it: a typing mistake never
+becomes a default.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from cronsim import CronSim, CronSimError
+
+from config.errors import ConfigError
+from config.home import Home
+
+MAX_SETTINGS_BYTES = 1 << 20
+# Longest life of a DEK in a worker's memory (DESIGN.md, Keys).
+MAX_CACHE_AGE_S = 900
+MAX_PROCESSES = 256
+
+# Variables with our prefix that are no settings: secrets and the home itself have no place in a file.
+NOT_SETTINGS = frozenset({"STRONGROOM_HOME", "STRONGROOM_KMS_PASSPHRASE"})
+
+Processes = Annotated[int, msgspec.Meta(ge=1, le=MAX_PROCESSES)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+AbsolutePath = Annotated[str, msgspec.Meta(pattern=r"^/")]
+
+
+def cpu_count() -> int:
+    """How many processors this process may use, at least 1."""
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the message broker is.
+
+    Attributes:
+        url: `rediss://user:password@host:port/0` or `redis+socket://...`; empty: the embedded one.
+        ca_file, cert_file, key_file: mutual TLS of a rediss:// broker, PEM.
+        visibility_timeout_s: after how long a message that nobody acknowledged is delivered again. All roles
+            on one broker must agree, the shortest wins.
+    """
+
+    url: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    visibility_timeout_s: Annotated[int, msgspec.Meta(ge=60)] = 3600
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many processes (or threads) each role runs."""
+
+    backup: Processes = msgspec.field(default_factory=cpu_count)
+    restore: Processes = msgspec.field(default_factory=cpu_count)
+    maintenance: Processes = 1
+    keys_threads: Processes = 8
+
+
+class CacheSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The DEK cache of a worker process; `max_age_s` bounds how long the customer's off switch takes."""
+
+    max_age_s: Annotated[int, msgspec.Meta(ge=1, le=MAX_CACHE_AGE_S)] = 300
+
+
+class KmsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Calls to the KMS.
+
+    Attributes:
+        rate, burst: calls per second and bucket size over all tenants.
+        tenant_rate, tenant_burst: the same for each tenant.
+        deadline_s: seconds within which a call, with all its retries, has to succeed.
+        keystore: folder of `local-kms://`; empty: `kms` below the home.
+        passphrase_file: file whose first line opens the keystore; empty: a key file beside it.
+    """
+
+    rate: Positive = 50.0
+    burst: Annotated[int, msgspec.Meta(ge=1)] = 100
+    tenant_rate: Positive = 20.0
+    tenant_burst: Annotated[int, msgspec.Meta(ge=1)] = 40
+    deadline_s: Positive = 10.0
+    keystore: str = ""
+    passphrase_file: str = ""
+
+
+class EpochSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a vault's epoch closes and another DEK begins."""
+
+    max_age_days: Annotated[int, msgspec.Meta(ge=1)] = 30
+
+
+class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Watching from outside.
+
+    Attributes:
+        events: whether workers send task events (Flower turns them on by itself).
+        flower_port: port on loopback; 0: any free one.
+        flower_user, flower_password: for basic authentication; empty password: a random one for each run.
+    """
+
+    events: bool = False
+    flower_port: Port = 5555
+    flower_user: Name = "strongroom"
+    flower_password: str = ""
+
+
+class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One named backup that recurs.
+
+    Attributes:
+        cron: five fields, read in `timezone`.
+        catch_up: whether a run that was missed is made up for, once.
+    """
+
+    name: Name
+    vault: Name
+    paths: Annotated[tuple[AbsolutePath, ...], msgspec.Meta(min_length=1)]
+    cron: str
+    timezone: str = "UTC"
+    excludes: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    catch_up: bool = True
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings of one installation; every field has a default that works."""
+
+    broker: BrokerSettings = msgspec.field(default_factory=BrokerSettings)
+    workers: WorkerSettings = msgspec.field(default_factory=WorkerSettings)
+    cache: CacheSettings = msgspec.field(default_factory=CacheSettings)
+    kms: KmsSettings = msgspec.field(default_factory=KmsSettings)
+    epoch: EpochSettings = msgspec.field(default_factory=EpochSettings)
+    monitor: MonitorSettings = msgspec.field(default_factory=MonitorSettings)
+    schedules: tuple[Schedule, ...] = ()
+
+
+_Section = TypeVar("_Section", bound=msgspec.Struct)
+
+
+def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings of `home`; the environment wins over the file, the file over the defaults.
+
+    Args:
+        home: where config.toml may be; a file that is not there means defaults.
+        environment: instead of this process's own.
+
+    Raises:
+        ConfigError: unreadable file, unknown key, bad value; names the file or variable and the key.
+    """
+    settings = _from_file(home)
+    variables = {
+        name: value
+        for name, value in (os.environ if environment is None else environment).items()
+        if name.startswith("STRONGROOM_") and name not in NOT_SETTINGS
+    }
+    settings = msgspec.structs.replace(
+        settings,
+        broker=_with_environment(settings.broker, "broker", variables),
+        workers=_with_environment(settings.workers, "workers", variables),
+        cache=_with_environment(settings.cache, "cache", variables),
+        kms=_with_environment(settings.kms, "kms", variables),
+        epoch=_with_environment(settings.epoch, "epoch", variables),
+        monitor=_with_environment(settings.monitor, "monitor", variables),
+    )
+    _check_broker(settings.broker)
+    _check_schedules(settings.schedules, str(home.settings_file))
+    return settings
+
+
+def _from_file(home: Home) -> Settings:
+    path = home.settings_file
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_SETTINGS_BYTES + 1)
+    except FileNotFoundError:
+        return Settings()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror}", remedy="make it a file that you can read"
+        ) from error
+    if len(text) > MAX_SETTINGS_BYTES:
+        raise ConfigError(
+            f"{path} is larger than {MAX_SETTINGS_BYTES} bytes", remedy="remove what is no setting"
+        )
+    try:
+        return msgspec.convert(tomllib.loads(text.decode()), Settings)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}", remedy="correct that line") from error
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {_explain(error)}", remedy="correct or remove that key") from error
+
+
+def _explain(error: msgspec.ValidationError) -> str:
+    """`$.workers.backup` of msgspec as the key that a person wrote, with the unknown field named in full."""
+    text, _, where = str(error).partition(" - at `$")
+    where = where.rstrip("`").lstrip(".")
+    if unknown := re.search(r"unknown field `([^`]+)`", text):
+        return f"unknown key {'.'.join(filter(None, (where, unknown[1])))}"
+    return f"{where}: {text}" if where else text
+
+
+def _with_environment(section: _Section, name: str, variables: Mapping[str, str]) -> _Section:
+    prefix = f"STRONGROOM_{name.upper()}_"
+    fields = {prefix + field.name.upper(): field for field in msgspec.structs.fields(section)}
+    changes: dict[str, object] = {}
+    for variable, text in variables.items():
+        if not variable.startswith(prefix):
+            continue
+        if variable not in fields:
+            raise ConfigError(
+                f"environment variable {variable} names no setting", remedy=f"use one of {', '.join(fields)}"
+            )
+        field = fields[variable]
+        try:
+            changes[field.name] = msgspec.convert(text, field.type, strict=False)
+        except msgspec.ValidationError as error:
+            raise ConfigError(
+                f"environment variable {variable}: {_explain(error)}", remedy="correct or unset it"
+            ) from error
+    return msgspec.structs.replace(section, **changes)
+
+
+def _check_broker(broker: BrokerSettings) -> None:
+    if broker.url and not broker.url.startswith(("redis://", "rediss://", "redis+socket://")):
+        raise ConfigError(
+            "broker.url has an unknown scheme", remedy="use rediss://, redis:// or redis+socket://"
+        )
+    if broker.url.startswith("rediss://") and not broker.ca_file:
+        # kombu takes a bare rediss:// for "verify nothing" (notes 2.2).
+        raise ConfigError("broker.url is rediss:// without broker.ca_file", remedy="name the CA's PEM file")
+
+
+def _check_schedules(schedules: tuple[Schedule, ...], where: str) -> None:
+    names: set[str] = set()
+    for schedule in schedules:
+        if schedule.name in names:
+            raise ConfigError(f"{where}: two schedules are named {schedule.name}", remedy="rename one")
+        names.add(schedule.name)
+        try:
+            CronSim(schedule.cron, datetime.now(UTC))
+        except CronSimError as error:
+            raise ConfigError(
+                f"{where}: schedules.{schedule.name}.cron: {schedule.cron!r}: {error}",
+                remedy="give five cron fields",
+            ) from error
+        try:
+            ZoneInfo(schedule.timezone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ConfigError(
+                f"{where}: schedules.{schedule.name}.timezone: {schedule.timezone!r} is unknown",
+                remedy="use a name such as Europe/Berlin",
+            ) from error
