@@ -1,0 +1,1 @@
+"""The key-broker: the only role that reaches a KMS. It checks, writes its audit log, then answers."""

@@ -1,0 +1,71 @@
+"""Putting a key service together from an installation's home and settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from config.home import Home
+from config.settings import KmsSettings
+from crypto.kms.errors import AccessDenied
+from crypto.kms.keystore import Keystore
+from crypto.kms.lock import MAX_PASSPHRASE_BYTES, PASSPHRASE_VARIABLE, Passphrase
+from crypto.kms.uri import open_provider
+from crypto.registry import KEY_BROKER
+from workers.key_broker.gateway import GatewayParts, KmsGateway
+from workers.key_broker.limits import CallLimits, Rate
+from workers.key_broker.service import KeyService, ServiceParts
+from workers.key_broker.state import BrokerState
+from workers.process import RegistryFile, load_identity
+
+
+def build_service(home: Home, settings: KmsSettings) -> KeyService:
+    """The key service of an installation. Call it after the fork: it opens the database and holds keys.
+
+    Raises:
+        ConfigError: the broker has no identity file.
+        Malformed: that file is damaged.
+        StateError: the database cannot be opened.
+    """
+    gateway = build_gateway(home, settings)
+    identity = load_identity(home, KEY_BROKER)
+    return KeyService(
+        ServiceParts(identity, RegistryFile(home.registry_file).current, BrokerState(home.broker_db), gateway)
+    )
+
+
+def build_gateway(home: Home, settings: KmsSettings) -> KmsGateway:
+    """The gateway with this installation's keystore and limits."""
+    folder = Path(settings.keystore) if settings.keystore else home.kms_dir
+    keystore = Keystore(folder, passphrase_of(settings, os.environ))
+    limits = CallLimits(
+        Rate(settings.rate, settings.burst), Rate(settings.tenant_rate, settings.tenant_burst)
+    )
+    return KmsGateway(GatewayParts(lambda uri: open_provider(uri, keystore), limits, settings.deadline_s))
+
+
+def passphrase_of(settings: KmsSettings, environment: Mapping[str, str]) -> Passphrase | None:
+    """How to get the keystore's passphrase: the first line of the file that the settings name, else the environment.
+
+    Returns:
+        None when neither is there: the keystore is locked with a key file. The function reads the file each time that
+        the keystore is unlocked, and raises AccessDenied when it cannot.
+    """
+    if settings.passphrase_file:
+        return partial(_first_line, Path(settings.passphrase_file))
+    if environment.get(PASSPHRASE_VARIABLE):
+        return environment[PASSPHRASE_VARIABLE].encode
+    return None
+
+
+def _first_line(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.readline(MAX_PASSPHRASE_BYTES + 2).rstrip(b"\r\n")
+    except OSError as error:
+        raise AccessDenied(
+            f"the file that kms.passphrase_file names cannot be read: {error.strerror}",
+            remedy="correct the path or its permissions",
+        ) from error

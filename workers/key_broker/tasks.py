@@ -1,0 +1,83 @@
+"""The key-broker as a Celery worker: one task that unpacks a text, asks the service, delivers its answer."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+from celery import Celery
+
+from config.errors import StrongroomError
+from config.queues import UNWRAP
+from crypto import canonical
+from crypto.errors import Malformed
+from workers.app import make_app
+from workers.key_broker.build import build_service
+from workers.key_broker.outbox import Outbox
+from workers.key_broker.service import KeyService
+from workers.process import now_ms
+from workers.role import RoleContext
+from workers.serve import serve
+
+logger = logging.getLogger(__name__)
+
+
+def run(context: RoleContext) -> None:
+    """Be the key-broker until SIGTERM. Called in the role's own process, after the fork.
+
+    Raises:
+        StrongroomError: no identity, no database; the message says what to do.
+    """
+    app = make_app(context.role, context.settings, context.broker_url)
+    service = build_service(context.home, context.settings.kms)
+    outbox = Outbox(context.broker_url)
+    register(app, service, outbox)
+
+    def ready() -> None:
+        publish_status(service, outbox)
+        context.ready()
+
+    try:
+        serve(app, context.role, "threads", context.settings.workers.keys_threads, ready)
+    finally:
+        outbox.close()
+        service.close()
+
+
+def register(app: Celery, service: KeyService, outbox: Outbox) -> None:
+    """Give `app` the task UNWRAP: one argument, the canonical text of a process-signed key request.
+
+    It is acknowledged before it runs: a second delivery would be refused as a replay. The requester, to
+    whom no answer means that its request was lost, asks again with a new nonce.
+    """
+
+    def unwrap(text: str) -> None:
+        handle(service, outbox, text)
+
+    app.task(name=UNWRAP, acks_late=False, ignore_result=True)(unwrap)
+
+
+def handle(service: KeyService, outbox: Outbox, text: object) -> None:
+    """Answer the request in `text`; whatever is not one ends here without a reply.
+
+    Raises:
+        BrokerUnreachable: the answer could not be delivered.
+    """
+    try:
+        envelope = canonical.from_text(text)
+    except Malformed as error:
+        # Not even bytes; the service audits what is.
+        logger.warning("ignored a message: %s", error.message)
+        return
+    answer = service.answer(envelope, now_ms())
+    if answer is not None:
+        outbox.push_answer(answer.reply_list, answer.reply)
+    publish_status(service, outbox)
+
+
+def publish_status(service: KeyService, outbox: Outbox) -> None:
+    """Publish the broker's counters; that they cannot be is logged, and no request fails for it."""
+    try:
+        outbox.publish_status(msgspec.json.encode(service.status()))
+    except StrongroomError as error:
+        logger.warning("the status is not published: %s", error.message)
