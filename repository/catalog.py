@@ -1,0 +1,228 @@
+"""Reading and writing what is above the packs: manifests, snapshots, and the objects of a running job.
+
+Everything is created once (`ObjectExists` otherwise) and verified when it is read: header, seal, digest where
+a trusted object names one, canonical form, and the rules of `repository.rules`.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from crypto.header import Kind
+from repository import layout
+from repository.access import KeyRing, VaultId
+from repository.errors import FormatError, ObjectDamaged, RepositoryError
+from repository.manifest import Done, Manifest, ManifestRef, Plan, Snapshot, Work
+from repository.objects import (
+    MAX_DONE,
+    MAX_MANIFEST,
+    MAX_PLAN,
+    MAX_SNAPSHOT,
+    MAX_WORK,
+    any_epoch,
+    open_object,
+    parse,
+    put_struct,
+)
+from repository.pack import check_summary
+from repository.rules import check_manifest, check_path, check_ref, check_snapshot, describe
+from repository.store import ReadStore, WriteStore
+
+V = TypeVar("V")
+
+
+def write_manifest(
+    store: WriteStore, vault: VaultId, keys: KeyRing, epoch: int, manifest_id: bytes, manifest: Manifest
+) -> ManifestRef:
+    """Store a segment's manifest; the packs with its chunks are stored already.
+
+    Args:
+        manifest_id: from `layout.segment_id`; whoever writes twice needs two.
+
+    Raises:
+        ObjectDamaged: the manifest breaks a rule; nothing is written.
+        ObjectExists, TooLarge, StoreError: see `repository.objects`.
+    """
+    check_manifest(manifest)
+    describe(manifest, manifest_id, epoch, b"")
+    header = vault.header(Kind.MANIFEST, epoch, manifest_id)
+    name = layout.manifest_name(manifest_id)
+    stored = put_struct(store, name, keys.dek(epoch), header, manifest, MAX_MANIFEST)
+    return describe(manifest, manifest_id, epoch, stored.digest)
+
+
+def read_manifest(store: ReadStore, vault: VaultId, keys: KeyRing, ref: ManifestRef) -> Manifest:
+    """The manifest that a snapshot (or a Done) refers to.
+
+    Raises:
+        ObjectMissing, StoreError: from the store.
+        UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: it is not what the reference names.
+    """
+    name = layout.manifest_name(ref.id)
+    expected = vault.header(Kind.MANIFEST, ref.epoch, ref.id)
+    body = open_object(store, name, keys, expected, MAX_MANIFEST, ref.digest).body
+    manifest = parse(Manifest, body, name, MAX_MANIFEST)
+    _lawful(name, check_manifest, manifest)
+    _lawful(name, lambda found: check_ref(found, ref), manifest)
+    return manifest
+
+
+def write_snapshot(store: WriteStore, vault: VaultId, keys: KeyRing, epoch: int, snapshot: Snapshot) -> None:
+    """Commit a backup: its packs, index and manifests are stored already.
+
+    Raises:
+        ObjectDamaged: the snapshot breaks a rule; nothing is written.
+        ObjectExists, TooLarge, StoreError: see `repository.objects`.
+    """
+    check_snapshot(snapshot)
+    header = vault.header(Kind.SNAPSHOT, epoch, snapshot.id)
+    put_struct(store, layout.snapshot_name(snapshot.id), keys.dek(epoch), header, snapshot, MAX_SNAPSHOT)
+
+
+def read_snapshot(store: ReadStore, vault: VaultId, keys: KeyRing, snapshot_id: bytes) -> Snapshot:
+    """One snapshot, verified.
+
+    Raises:
+        ObjectMissing, StoreError: from the store.
+        UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: it is not to be trusted.
+    """
+    name = layout.snapshot_name(snapshot_id)
+    body = open_object(store, name, keys, any_epoch(vault, Kind.SNAPSHOT, snapshot_id), MAX_SNAPSHOT).body
+    snapshot = parse(Snapshot, body, name, MAX_SNAPSHOT)
+    if snapshot.id != snapshot_id:
+        raise ObjectDamaged(f"{name}: the snapshot calls itself by another id")
+    _lawful(name, check_snapshot, snapshot)
+    return snapshot
+
+
+def read_snapshots(
+    store: ReadStore,
+    vault: VaultId,
+    keys: KeyRing,
+    on_damaged: Callable[[str, RepositoryError], None],
+) -> list[Snapshot]:
+    """All snapshots, oldest first.
+
+    Args:
+        on_damaged: told the name and the error of each that cannot be used; the others are still returned.
+
+    Raises:
+        StoreError: the listing failed.
+    """
+    found = []
+    for name in store.list(layout.SNAPSHOTS):
+        try:
+            found.append(read_snapshot(store, vault, keys, layout.id_of(name)))
+        except RepositoryError as error:
+            on_damaged(name, error)
+    return sorted(found, key=lambda snapshot: (snapshot.time_ns, snapshot.id))
+
+
+def write_plan(store: WriteStore, vault: VaultId, keys: KeyRing, job: bytes, plan: Plan) -> None:
+    """Store how a job's attempt is cut; its work objects are stored already.
+
+    Raises:
+        ObjectExists, TooLarge, StoreError: see `repository.objects`.
+    """
+    header = vault.header(Kind.PLAN, plan.epoch, job)
+    put_struct(store, layout.plan_name(job), keys.dek(plan.epoch), header, plan, MAX_PLAN)
+
+
+def read_plan(store: ReadStore, vault: VaultId, keys: KeyRing, job: bytes) -> Plan:
+    """The job's plan.
+
+    Raises:
+        ObjectMissing, StoreError: from the store.
+        UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: it is not to be trusted.
+    """
+    name = layout.plan_name(job)
+    opened = open_object(store, name, keys, any_epoch(vault, Kind.PLAN, job), MAX_PLAN)
+    plan = parse(Plan, opened.body, name, MAX_PLAN)
+    if plan.epoch != opened.epoch:
+        raise ObjectDamaged(f"{name}: the plan is sealed in another epoch than it says")
+    return plan
+
+
+def write_work(
+    store: WriteStore, vault: VaultId, keys: KeyRing, epoch: int, segment: bytes, work: Work
+) -> None:
+    """Store what a segment (`layout.segment_id`) has to do.
+
+    Raises:
+        ObjectExists, TooLarge, StoreError: see `repository.objects`.
+    """
+    work = msgspec.structs.replace(work, epoch=epoch)
+    header = vault.header(Kind.WORK, epoch, segment)
+    put_struct(store, _segment_name(layout.work_name, segment), keys.dek(epoch), header, work, MAX_WORK)
+
+
+def read_work(store: ReadStore, vault: VaultId, keys: KeyRing, segment: bytes) -> Work:
+    """What a segment has to do.
+
+    Raises:
+        ObjectMissing, StoreError: from the store.
+        UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: it is not to be trusted.
+    """
+    name = _segment_name(layout.work_name, segment)
+    opened = open_object(store, name, keys, any_epoch(vault, Kind.WORK, segment), MAX_WORK)
+    work = parse(Work, opened.body, name, MAX_WORK)
+    if work.epoch != opened.epoch:
+        raise ObjectDamaged(f"{name}: the work is sealed in another epoch than it says")
+    for item in work.items:
+        _lawful(name, check_path, item.path)
+    return work
+
+
+def write_done(
+    store: WriteStore, vault: VaultId, keys: KeyRing, epoch: int, segment: bytes, done: Done
+) -> None:
+    """Store what a segment has done; its packs and its manifest are stored already. The first one counts.
+
+    Raises:
+        ObjectExists: another delivery of the same segment was faster; its result stands.
+        TooLarge, StoreError: see `repository.objects`.
+    """
+    header = vault.header(Kind.DONE, epoch, segment)
+    put_struct(store, _segment_name(layout.done_name, segment), keys.dek(epoch), header, done, MAX_DONE)
+
+
+def read_done(store: ReadStore, vault: VaultId, keys: KeyRing, segment: bytes) -> Done:
+    """What a segment has done.
+
+    Raises:
+        ObjectMissing: it is not finished.
+        StoreError: from the store.
+        UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: it is not to be trusted.
+    """
+    name = _segment_name(layout.done_name, segment)
+    body = open_object(store, name, keys, any_epoch(vault, Kind.DONE, segment), MAX_DONE).body
+    done = parse(Done, body, name, MAX_DONE)
+    for summary in done.packs:
+        _lawful(name, check_summary, summary)
+    return done
+
+
+def finished_segments(store: ReadStore, job: bytes, fence: int) -> set[int]:
+    """Numbers of the segments of an attempt that have a Done; from the listing alone.
+
+    Raises:
+        StoreError: the listing failed.
+    """
+    prefix = layout.done_name(job, fence, 0)[:-1]
+    digits = (
+        name.removeprefix(prefix) for name in store.list(layout.job_prefix(job)) if name.startswith(prefix)
+    )
+    return {int(text) for text in digits if text.isascii() and text.isdigit()}
+
+
+def _segment_name(name: Callable[[bytes, int, int], str], segment: bytes) -> str:
+    job, fence, number = layout.parts_of(segment)
+    return name(job, fence, number)
+
+
+def _lawful(name: str, check: Callable[[V], None], value: V) -> None:
+    try:
+        check(value)
+    except FormatError as error:
+        raise ObjectDamaged(f"{name}: {error.message}", remedy="run `strongroom check`") from error

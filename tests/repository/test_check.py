@@ -1,0 +1,223 @@
+"""`check` finds each kind of damage and names what it touches; the damage set is restic's (notes, case N)."""
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repository import layout
+from repository.check import CheckReport, Touched, check
+from repository.compression import RAW
+from repository.errors import StoreUnreachable
+from repository.index import Index, write_indexes
+from repository.manifest import Entry, Manifest
+from repository.pack import RECORD
+
+if TYPE_CHECKING:
+    from tests.repository.conftest import Repo
+
+DATA = random.Random(3).randbytes(120_000)
+FILES = {b"/a": DATA[:30_000], b"/b": DATA[30_000:90_000], b"/c": DATA[90_000:], b"/d": b""}
+
+
+def run(repo: "Repo", *, read_data: bool = True) -> CheckReport:
+    return check(repo.store, repo.vault, repo.keys, read_data=read_data)
+
+
+def touched(report: CheckReport) -> set[tuple[bytes, bytes]]:
+    return {(place.snapshot, place.first) for problem in report.problems for place in problem.touched}
+
+
+def flip(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def test_a_good_repository_has_no_problems(repo: "Repo") -> None:
+    repo.backup(FILES, 1)
+    repo.backup({**FILES, b"/e": b"more"}, 2)
+    for read_data in (False, True):
+        report = run(repo, read_data=read_data)
+        assert report.problems == []
+        assert (report.snapshots, report.manifests, report.packs) == (2, 2, 2)
+        assert report.chunks_read == (report.chunks if read_data else 0)
+        assert (report.unused_packs, report.unused_chunks, report.unused_manifests) == (0, 0, 0)
+
+
+def test_an_empty_vault_has_no_problems(repo: "Repo") -> None:
+    assert run(repo).problems == []
+
+
+def test_progress_is_told(repo: "Repo") -> None:
+    repo.backup(FILES)
+    steps: list[tuple[str, int, int]] = []
+    check(repo.store, repo.vault, repo.keys, read_data=True, progress=lambda *step: steps.append(step))
+    assert steps == [("packs", 1, 0), ("data", 1, 1), ("manifests", 1, 1)]
+
+
+def test_a_missing_pack_touches_all_its_files(repo: "Repo") -> None:
+    snapshot = repo.backup(FILES)
+    (name,) = repo.stored("packs/")
+    repo.store.delete(name)
+    report = run(repo, read_data=False)
+    (problem,) = report.problems
+    assert (problem.object, problem.text) == (name, "the pack is missing")
+    assert touched(report) == {(snapshot.id, path) for path in (b"/a", b"/b", b"/c")}
+
+
+def test_a_truncated_pack_is_found_without_reading_data(repo: "Repo") -> None:
+    repo.backup(FILES)
+    (name,) = repo.stored("packs/")
+    repo.damage(name, lambda data: data[:-1])
+    (problem,) = run(repo, read_data=False).problems
+    assert problem.object == name
+    assert "bytes" in problem.text
+    assert problem.touched
+
+
+def test_a_flipped_bit_in_a_chunk_touches_its_files_only(repo: "Repo") -> None:
+    snapshot = repo.backup(FILES)
+    (name,) = repo.stored("packs/")
+    _, offset, sealed, _, _ = RECORD.unpack_from(repo.loaded().table_of(0).records, 0)
+    repo.damage(name, lambda data: flip(data, offset + sealed - 1))
+    assert run(repo, read_data=False).problems == []
+    report = run(repo)
+    (problem,) = report.problems
+    assert (problem.object, problem.text) == (name, "a chunk does not open")
+    assert touched(report) == {(snapshot.id, b"/a")}
+
+
+def test_a_flipped_bit_in_a_packs_table_is_found(repo: "Repo") -> None:
+    repo.backup(FILES)
+    (name,) = repo.stored("packs/")
+    repo.damage(name, lambda data: flip(data, len(data) - 1))
+    (problem,) = run(repo).problems
+    assert problem.object == name
+    assert problem.touched == []  # the index still knows where the chunks are
+
+
+def test_a_missing_index_leaves_chunks_unknown(repo: "Repo") -> None:
+    snapshot = repo.backup(FILES)
+    repo.store.delete(repo.stored("index/")[0])
+    report = run(repo)
+    assert all(problem.text == "no pack is known to hold it" for problem in report.problems)
+    assert touched(report) == {(snapshot.id, path) for path in (b"/a", b"/b", b"/c")}
+    assert report.unused_packs == 1
+
+
+def test_a_damaged_index_is_named(repo: "Repo") -> None:
+    repo.backup(FILES)
+    (name,) = repo.stored("index/")
+    repo.damage(name, lambda data: data[:-1])
+    assert name in {problem.object for problem in run(repo).problems}
+
+
+def test_a_duplicate_index_is_no_problem(repo: "Repo") -> None:
+    repo.backup(FILES)
+    write_indexes(repo.store, repo.vault, repo.keys, 1, b"K" * 16, 1, [repo.loaded().table_of(0)])
+    assert run(repo).problems == []
+
+
+def test_a_damaged_snapshot_is_named_and_the_other_checked(repo: "Repo") -> None:
+    repo.backup(FILES, 1)
+    other = repo.backup(FILES, 2)
+    name = layout.snapshot_name(other.id)
+    repo.damage(name, lambda data: flip(data, 100))
+    report = run(repo)
+    assert [problem.object for problem in report.problems] == [name]
+    assert report.snapshots == 1
+
+
+def test_a_missing_manifest_touches_its_span_of_the_snapshot(repo: "Repo") -> None:
+    snapshot = repo.backup(FILES)
+    (name,) = repo.stored("manifests/")
+    repo.store.delete(name)
+    (problem,) = run(repo).problems
+    assert problem.object == name
+    assert problem.touched == [Touched(snapshot.id, b"/a", b"/d")]
+
+
+def test_a_manifest_that_two_snapshots_share_touches_both(repo: "Repo") -> None:
+    ref = repo.backup(FILES, 1).manifests[0]
+    repo.commit([ref], 2)
+    repo.store.delete(repo.stored("manifests/")[0])
+    (problem,) = run(repo).problems
+    assert len(problem.touched) == 2
+
+
+def test_wrong_content_behind_a_right_id_is_found_by_reading(repo: "Repo") -> None:
+    """By a holder of the key: everything is sealed as it should be, and the chunk is not what its id says."""
+    index, packs = Index(), repo.packs()
+    wrong = repo.ids.name(b"right content")
+    packs.add(wrong, b"wrong content", 13, RAW)
+    summary = packs.flush(repo.store)
+    assert summary is not None
+    index.add_pack(summary)
+    write_indexes(repo.store, repo.vault, repo.keys, 1, b"J" * 16, 1, [summary])
+    entry = Entry(b"/a", "f", 13, b"", b"", [0, 0, 13], b"d" * 32)
+    snapshot = repo.commit([repo.put_manifest(Manifest([entry], wrong, [13]))])
+    assert run(repo, read_data=False).problems == []
+    report = run(repo)
+    (problem,) = report.problems
+    assert problem.text == "a chunk does not hold what its id says"
+    assert touched(report) == {(snapshot.id, b"/a")}
+
+
+def test_a_length_that_index_and_manifest_differ_about_is_found(repo: "Repo") -> None:
+    manifest, packs = repo.segment({b"/a": b"some data"})
+    write_indexes(repo.store, repo.vault, repo.keys, 1, b"J" * 16, 1, packs)
+    entry = Entry(b"/a", "f", 8, b"", b"", [0, 0, 8], b"d" * 32)
+    repo.commit([repo.put_manifest(Manifest([entry], manifest.chunk_ids, [8]))])
+    (problem,) = run(repo, read_data=False).problems
+    assert "differ about the length" in problem.text
+
+
+@pytest.mark.parametrize("name", [layout.CHUNK_ID_KEY, layout.dek_name(1)])
+def test_a_damaged_key_record_is_found(repo: "Repo", name: str) -> None:
+    repo.damage(name, lambda data: data[:-1])
+    assert [problem.object for problem in run(repo).problems] == [name]
+
+
+def test_a_missing_configuration_is_found(repo: "Repo") -> None:
+    repo.store.delete(layout.CONFIG)
+    assert [problem.object for problem in run(repo).problems] == [layout.CONFIG]
+
+
+def test_a_missing_chunk_id_key_is_found(repo: "Repo") -> None:
+    repo.store.delete(layout.CHUNK_ID_KEY)
+    assert [problem.object for problem in run(repo).problems] == [layout.CHUNK_ID_KEY]
+
+
+def test_strays_are_named(repo: "Repo") -> None:
+    repo.backup(FILES)
+    (pack,) = repo.stored("packs/")
+    for name in ("packs/zz/stray", "packs/00/" + "ff" * 16, "index/stray", "snapshots/stray"):
+        (repo.folder / name).parent.mkdir(exist_ok=True)
+        (repo.folder / name).write_bytes(b"x")
+    assert {problem.object for problem in run(repo).problems} == {
+        "packs/zz/stray",
+        "packs/00/" + "ff" * 16,
+        "index/stray",
+        "snapshots/stray",
+    }
+    assert pack in repo.stored("packs/")
+
+
+def test_what_nobody_uses_is_counted_and_no_problem(repo: "Repo") -> None:
+    repo.backup({b"/a": b"used"}, 1)
+    manifest, packs = repo.segment({b"/b": DATA})
+    repo.put_manifest(manifest, 9)
+    report = run(repo)
+    assert report.problems == []
+    assert (report.unused_packs, report.unused_manifests) == (1, 1)
+    assert report.unused_bytes == packs[0].size
+
+
+def test_a_store_that_does_not_answer_is_no_finding(repo: "Repo", monkeypatch: pytest.MonkeyPatch) -> None:
+    repo.backup(FILES)
+
+    def gone(*_: object) -> int:
+        raise StoreUnreachable("gone")
+
+    monkeypatch.setattr(repo.store, "size", gone)
+    with pytest.raises(StoreUnreachable):
+        run(repo)

@@ -1,0 +1,148 @@
+"""What every object store must do. A new store joins by adding itself to `stores`."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repository.directory import DirectoryPruner
+from repository.errors import InvalidName, ObjectDamaged, ObjectExists, ObjectMissing
+from repository.retry import RetryingPruner, RetryPolicy
+from repository.store import PruneStore
+
+stores: dict[str, Callable[[Path], PruneStore]] = {
+    "directory": lambda path: DirectoryPruner(path / "store", create=True),
+    "retrying": lambda path: RetryingPruner(DirectoryPruner(path / "store", create=True), RetryPolicy()),
+}
+
+
+@pytest.fixture(params=sorted(stores))
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> PruneStore:
+    return stores[request.param](tmp_path)
+
+
+def test_what_was_put_is_read(store: PruneStore) -> None:
+    store.put("packs/ab/abcd", [b"one", bytearray(b"two"), memoryview(b"three")])
+    assert store.get("packs/ab/abcd", 11) == b"onetwothree"
+    assert store.size("packs/ab/abcd") == 11
+    assert store.get_range("packs/ab/abcd", 3, 3) == b"two"
+    out = bytearray(8)
+    store.read_into("packs/ab/abcd", 3, memoryview(out))
+    assert out == b"twothree"
+
+
+def test_an_empty_object_is_an_object(store: PruneStore) -> None:
+    store.put("a", [])
+    assert store.get("a", 0) == b""
+    assert store.get_range("a", 0, 0) == b""
+    assert list(store.list("")) == ["a"]
+
+
+def test_an_object_is_never_overwritten(store: PruneStore) -> None:
+    store.put("a", [b"first"])
+    for body in (b"second", b"first"):
+        with pytest.raises(ObjectExists):
+            store.put("a", [body])
+    assert store.get("a", 10) == b"first"
+
+
+def test_of_many_writers_of_one_name_one_wins(store: PruneStore) -> None:
+    bodies = [bytes([number]) * 50_000 for number in range(8)]
+    won: list[bytes] = []
+    barrier = threading.Barrier(len(bodies))
+
+    def write(body: bytes) -> None:
+        barrier.wait()
+        try:
+            store.put("snapshots/aa", [body])
+        except ObjectExists:
+            return
+        won.append(body)
+
+    threads = [threading.Thread(target=write, args=(body,)) for body in bodies]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert store.get("snapshots/aa", 50_000) == won[0]
+
+
+def test_missing_objects_are_missing(store: PruneStore) -> None:
+    for read in (
+        lambda: store.get("a", 1),
+        lambda: store.get_range("a", 0, 1),
+        lambda: store.read_into("a", 0, memoryview(bytearray(1))),
+        lambda: store.size("a"),
+        lambda: store.get("a/b/c", 1),
+    ):
+        with pytest.raises(ObjectMissing):
+            read()
+
+
+def test_an_object_over_the_limit_is_refused(store: PruneStore) -> None:
+    store.put("a", [b"12345"])
+    with pytest.raises(ObjectDamaged):
+        store.get("a", 4)
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, 6), (5, 1), (6, 0), (3, 1 << 60), (1 << 62, 1), (-1, 2)])
+def test_reading_past_the_end_is_refused(store: PruneStore, offset: int, length: int) -> None:
+    store.put("a", [b"12345"])
+    with pytest.raises(ObjectDamaged):
+        store.get_range("a", offset, length)
+
+
+def test_filling_past_the_end_is_refused(store: PruneStore) -> None:
+    store.put("a", [b"12345"])
+    with pytest.raises(ObjectDamaged):
+        store.read_into("a", 1, memoryview(bytearray(5)))
+
+
+def test_listing_is_sorted_and_below_the_prefix(store: PruneStore) -> None:
+    names = [
+        "packs/0a/x",
+        "packs/0a-b/y",
+        "packs/0b/z",
+        "config",
+        "jobs/1/plan",
+        "jobs/1/work-1-0",
+        "jobs/10/plan",
+    ]
+    for name in names:
+        store.put(name, [b"x"])
+    assert list(store.list("")) == sorted(names)
+    assert list(store.list("jobs/1/")) == ["jobs/1/plan", "jobs/1/work-1-0"]
+    assert list(store.list("packs/")) == sorted(name for name in names if name.startswith("packs/"))
+    assert list(store.list("nothing/")) == []
+
+
+def test_deleting_twice_is_no_error(store: PruneStore) -> None:
+    store.put("a", [b"x"])
+    store.delete("a")
+    store.delete("a")
+    assert list(store.list("")) == []
+    store.put("a", [b"y"])
+    assert store.get("a", 1) == b"y"
+
+
+BAD = ["", "/a", "a/", "a//b", "..", "a/../b", ".hidden", "A", "a b", "a\n", "a\0", "ä", "-a", "a" * 201]
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_names_outside_the_layout_are_refused(store: PruneStore, name: str) -> None:
+    for call in (
+        lambda: store.put(name, [b"x"]),
+        lambda: store.get(name, 1),
+        lambda: store.size(name),
+        lambda: store.delete(name),
+    ):
+        with pytest.raises(InvalidName):
+            call()
+
+
+@pytest.mark.parametrize("prefix", ["packs", "../", "/", ".x/", "a/../"])
+def test_prefixes_outside_the_layout_are_refused(store: PruneStore, prefix: str) -> None:
+    with pytest.raises(InvalidName):
+        list(store.list(prefix))
