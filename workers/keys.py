@@ -1,0 +1,146 @@
+"""A worker's way to a key: its cache first, then the key-broker, which alone can reach the KMS."""
+
+import os
+import time
+from collections.abc import Callable
+
+from config.errors import StrongroomError
+from config.queues import UNWRAP, reply_list
+from crypto import canonical
+from crypto.dek_cache import Slot
+from crypto.errors import KeyRefused
+from crypto.keyrecord import CHUNK_ID, DEK, KeyRecord
+from crypto.keyrequest import REQUEST_VERSION, KeyRequest, Want, open_reply, request_digest
+from crypto.secret import SecretKey
+from crypto.signing import Domain, Signed
+from crypto.ticket import DECRYPT, ENCRYPT
+from repository.errors import ObjectExists
+from repository.store import ReadStore, WriteStore
+from repository.vault import read_key_record, write_key_record
+from workers.admission import Job
+from workers.process import Process, now_ms
+
+ANSWER_S = 12.0
+"""How long one request may take; the broker's own deadline for the KMS is shorter."""
+DEADLINE_S = 40.0
+"""How long a key is asked for, all tries together."""
+PAUSE_S = 0.5
+MAX_REPLY = 1 << 20
+
+Send = Callable[..., None]
+"""`send(task, *args, expires_s=...)`: wakes a role."""
+
+
+class KeyBrokerSilent(StrongroomError):
+    """The key-broker did not answer in time; the job is tried again later."""
+
+
+class VaultKeys:
+    """The keys of one job's vault, as far as its ticket covers them (`repository.access.KeyRing`).
+
+    Args:
+        process: of the worker.
+        job: whose ticket is shown to the key-broker.
+        store: where the wrapped keys are.
+        send: how to wake the key-broker.
+        sealing_epoch: the epoch whose DEK is asked for to encrypt; all others only to decrypt.
+    """
+
+    def __init__(
+        self, process: Process, job: Job, store: ReadStore, send: Send, sealing_epoch: int | None = None
+    ) -> None:
+        self._process = process
+        self._job = job
+        self._store = store
+        self._send = send
+        self.sealing_epoch = sealing_epoch
+        self._calls = 0
+
+    def dek(self, epoch: int) -> SecretKey:
+        """The DEK of an epoch.
+
+        Raises:
+            KeyRefused, KeyBrokerSilent: see `_ask`.
+            ObjectMissing: the repository has no such epoch.
+        """
+        return self._key(DEK, epoch, ENCRYPT if epoch == self.sealing_epoch else DECRYPT)
+
+    def chunk_id_key(self) -> SecretKey:
+        """The vault's chunk-id key; errors as for `dek`."""
+        return self._key(CHUNK_ID, 0, DECRYPT if self.sealing_epoch is None else ENCRYPT)
+
+    def create(self, store: WriteStore, purpose: str, epoch: int, operation: str) -> SecretKey:
+        """Have a new key generated and store its wrapped form; if another was faster, its key is used.
+
+        Args:
+            operation: `generate`, or `init` for a vault's first keys.
+        """
+        slot = self._slot(purpose, epoch, ENCRYPT)
+
+        def fetch() -> SecretKey:
+            key, record = self._ask(Want(operation, purpose, epoch, b""))
+            try:
+                write_key_record(store, canonical.decode(KeyRecord, record))
+            except ObjectExists:
+                key.wipe()
+                return self._unwrap(purpose, epoch, ENCRYPT)
+            return key
+
+        return self._process.cache.get(slot, fetch)
+
+    def take_calls(self) -> int:
+        """KMS calls that this job caused through this object since the last time this was asked."""
+        calls, self._calls = self._calls, 0
+        return calls
+
+    def _key(self, purpose: str, epoch: int, operation: str) -> SecretKey:
+        return self._process.cache.get(
+            self._slot(purpose, epoch, operation), lambda: self._unwrap(purpose, epoch, operation)
+        )
+
+    def _slot(self, purpose: str, epoch: int, operation: str) -> Slot:
+        tenant, vault = self._job.vault
+        return Slot(tenant, vault, purpose, epoch, operation)
+
+    def _unwrap(self, purpose: str, epoch: int, operation: str) -> SecretKey:
+        record = read_key_record(self._store, self._job.vault, purpose, epoch)
+        return self._ask(Want(operation, purpose, epoch, canonical.encode(record)))[0]
+
+    def _ask(self, want: Want) -> tuple[SecretKey, bytes]:
+        """Ask until there is an answer that is final, or the deadline is over.
+
+        Raises:
+            KeyRefused: the broker said no.
+            KeyBrokerSilent: it said nothing.
+        """
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            try:
+                answer = self._ask_once(want)
+            except KeyRefused as refusal:
+                if not refusal.retryable or time.monotonic() > deadline:
+                    raise
+            else:
+                if answer is not None:
+                    return answer
+                if time.monotonic() > deadline:
+                    raise KeyBrokerSilent(
+                        "the key-broker does not answer", remedy="see `strongroom status` and key-broker.log"
+                    )
+            time.sleep(PAUSE_S)
+
+    def _ask_once(self, want: Want) -> tuple[SecretKey, bytes] | None:
+        process = self._process
+        keys = process.keys()
+        nonce = os.urandom(16)
+        reply_to = reply_list(process.role, nonce)
+        body = KeyRequest(REQUEST_VERSION, self._job.signed_ticket, (want,), nonce, now_ms(), reply_to)
+        request = keys.sign(Domain.KEY_REQUEST, body)
+        self._send(UNWRAP, canonical.to_text(canonical.encode(request)), expires_s=ANSWER_S)
+        answer = process.lists.wait(reply_to, ANSWER_S)
+        if answer is None:
+            return None
+        signed = canonical.decode(Signed, answer, limit=MAX_REPLY)
+        reply, opened = open_reply(process.registry(), signed, request_digest(request), keys.opening)
+        self._calls += reply.kms_calls
+        return opened[0], reply.given[0].record

@@ -1,0 +1,77 @@
+"""The lists beside the queues: answers of the key-broker, letters to a client. Plain Valkey commands, no Celery."""
+
+import redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from config.celery_settings import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S
+from config.errors import StrongroomError
+from config.queues import notes_list
+
+LETTER_LIFE_MS = 60 * 60 * 1000
+"""How long a letter waits for its reader."""
+
+
+class BrokerUnreachable(StrongroomError):
+    """Valkey does not answer, or refuses the command."""
+
+
+class Lists:
+    """One connection pool to the broker's lists; safe to share between threads, not between processes.
+
+    Args:
+        broker_url: of the role, as Celery has it.
+    """
+
+    def __init__(self, broker_url: str) -> None:
+        self._redis = redis.Redis.from_url(
+            _plain_url(broker_url),
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            socket_timeout=SOCKET_TIMEOUT_S,
+            health_check_interval=SOCKET_TIMEOUT_S,
+        )
+
+    def push_letter(self, job: bytes, letter: bytes) -> None:
+        """Append a letter to the list of a job's requester.
+
+        Raises:
+            BrokerUnreachable: it could not be delivered.
+        """
+        name = notes_list(job)
+        try:
+            with self._redis.pipeline(transaction=False) as pipe:
+                pipe.rpush(name, letter)
+                pipe.pexpire(name, LETTER_LIFE_MS)
+                pipe.execute()
+        except RedisError as error:
+            raise _unreachable(error) from error
+
+    def wait(self, name: str, timeout_s: float) -> bytes | None:
+        """The next element of a list, or None when none came in time.
+
+        Raises:
+            BrokerUnreachable: the broker went away.
+        """
+        try:
+            found = self._redis.blpop([name], timeout=timeout_s)
+        except RedisError as error:
+            raise _unreachable(error) from error
+        return None if found is None else bytes(found[1])
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._redis.close()
+
+
+def _plain_url(broker_url: str) -> str:
+    """kombu's URL of a unix socket as redis-py spells it."""
+    if broker_url.startswith("redis+socket://"):
+        return "unix://" + broker_url.removeprefix("redis+socket://").replace("virtual_host=", "db=")
+    return broker_url
+
+
+def _unreachable(error: RedisError) -> BrokerUnreachable:
+    what = (
+        "does not answer" if isinstance(error, RedisConnectionError) else f"refuses: {type(error).__name__}"
+    )
+    return BrokerUnreachable(f"the message broker {what}", remedy="see `strongroom status`")

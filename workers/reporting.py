@@ -1,0 +1,132 @@
+"""What a worker tells of a job: numbers to the scheduler, words to the requester and to nobody else."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from config.errors import StrongroomError
+from config.queues import REPORT
+from crypto import canonical, notes, report
+from crypto.certificate import ProcessSigned
+from crypto.errors import KeyRefused
+from crypto.report import REPORT_VERSION, Report
+from crypto.signing import Domain
+from repository.errors import StoreUnreachable
+from workers.admission import Job
+from workers.keys import KeyBrokerSilent, Send, VaultKeys
+from workers.lists import BrokerUnreachable
+from workers.process import Process
+
+NOTE_EVERY_S = 0.4
+ALIVE_EVERY_S = 5.0
+
+
+class TryAgain(StrongroomError):
+    """This attempt cannot go on, but another can."""
+
+
+# What the scheduler tries again; everything else is final. The one place where that is decided for jobs.
+RETRYABLE = (KeyBrokerSilent, BrokerUnreachable, StoreUnreachable, TryAgain)
+
+
+class Reporter:
+    """Speaks for one task of one job.
+
+    Args:
+        process: signs and delivers.
+        job: spoken about.
+        send: wakes the scheduler.
+        show: shows a short text of counts in the monitor.
+    """
+
+    def __init__(self, process: Process, job: Job, send: Send, show: Callable[[str], None]) -> None:
+        self._process = process
+        self._job = job
+        self._send = send
+        self._show = show
+        self.keys: VaultKeys | None = None
+        """Set by the task once it has a key ring, so that KMS calls are counted."""
+        self._next_note = 0.0
+        self._next_alive = time.monotonic() + ALIVE_EVERY_S
+
+    def note(self, note: notes.Note) -> None:
+        """Tell the requester."""
+        self._process.lists.push_letter(self._job.id, canonical.encode(notes.Letter(self._seal(note), None)))
+
+    def progress(self, segment: int, files: int, byte_count: int) -> None:
+        """Tell how far a segment is; says something only every now and then, so call it freely."""
+        now = time.monotonic()
+        if now >= self._next_note:
+            self._next_note = now + NOTE_EVERY_S
+            self.note(notes.Progress(segment, files, byte_count))
+            self._show(f"segment {segment}: {files} files, {byte_count / 1e6:.0f} MB")
+        self.alive()
+
+    def alive(self) -> None:
+        """Extend the job's lease, every now and then; call it freely."""
+        now = time.monotonic()
+        if now >= self._next_alive:
+            self._next_alive = now + ALIVE_EVERY_S
+            self.report(report.ALIVE)
+
+    def report(
+        self,
+        kind: str,
+        *,
+        segments: int = 0,
+        segment: int = 0,
+        files: int = 0,
+        byte_count: int = 0,
+        code: str = "",
+        retryable: bool = False,
+        outcome: notes.Note | None = None,
+    ) -> None:
+        """Tell the scheduler."""
+        body = Report(
+            REPORT_VERSION,
+            os.urandom(16),
+            self._job.id,
+            self._job.ticket.fence,
+            self._process.role,
+            kind,
+            segments,
+            segment,
+            files,
+            byte_count,
+            self.keys.take_calls() if self.keys is not None else 0,
+            code,
+            retryable,
+            b"" if outcome is None else canonical.encode(self._seal(outcome)),
+        )
+        signed = self._process.keys().sign(Domain.REPORT, body)
+        self._send(REPORT, canonical.to_text(canonical.encode(signed)))
+
+    @contextmanager
+    def ending_well(self) -> Iterator[None]:
+        """Whatever goes wrong inside is told: to the requester in words, to the scheduler as a code.
+
+        An error that is not one of ours is told as `internal` and raised on, so that the log has its place.
+        """
+        try:
+            yield
+        except StrongroomError as error:
+            code = error.code if isinstance(error, KeyRefused) else _code(error)
+            retryable = error.retryable if isinstance(error, KeyRefused) else isinstance(error, RETRYABLE)
+            failure = notes.Failure(code, error.message, error.remedy)
+            self.report(report.FAILED, code=code, retryable=retryable, outcome=failure)
+        except Exception as error:
+            text = f"an error inside the {self._process.role} worker: {type(error).__name__}"
+            failure = notes.Failure("internal", text, f"see {self._process.role}.log")
+            self.report(report.FAILED, code="internal", retryable=True, outcome=failure)
+            raise
+
+    def _seal(self, note: notes.Note) -> ProcessSigned:
+        keys = self._process.keys()
+        return notes.write_note(keys, self._process.role, self._job.id, self._job.spec.requester, note)
+
+
+def _code(error: StrongroomError) -> str:
+    """`StoreFull` as `store-full`: the error's class is its code."""
+    name = type(error).__name__
+    return "".join(f"-{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))
