@@ -1,0 +1,184 @@
+"""The plan of a backup: walk, compare with the parent snapshot, cut into segments, and wake a task for each at once.
+
+Work objects are written while the walk goes on, so that other workers begin before it ends; the plan object, written
+last and only once per job, says how many segments count. A later attempt finds it and wakes what is not done.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from config.queues import BACKUP_SEGMENT, FINALIZE
+from crypto import notes, report
+from repository import layout
+from repository.catalog import (
+    finished_segments,
+    read_manifest,
+    read_plan,
+    read_snapshots,
+    write_plan,
+    write_work,
+)
+from repository.errors import FormatError, ObjectExists, ObjectMissing
+from repository.index import adopt_packs, write_indexes
+from repository.manifest import Entry, ManifestRef, Plan, Snapshot, Work
+from repository.vault import read_config
+from sources.filesystem.walk import walk
+from sources.patterns import Patterns
+from sources.source import Note
+from workers.backup.cut import Kept, Segment, cut, expand, span
+from workers.backup.epoch import open_epoch
+from workers.backup.session import BackupSession, log_damaged
+from workers.reporting import Reporter, TryAgain
+
+logger = logging.getLogger(__name__)
+
+ADOPTED = 1 << 31
+"""Added to the fence in the id of an index of adopted packs: a job's own index never has such a number."""
+TELL_EVERY_S = 0.4
+
+
+class PlanTaken(TryAgain):
+    """Another delivery of the same attempt came first; the scheduler begins a new attempt."""
+
+
+@dataclass
+class _Tally:
+    """What the walk has come to so far."""
+
+    kept: list[ManifestRef] = field(default_factory=list)
+    errors: list[Note] = field(default_factory=list)
+    segments: int = 0
+    files: int = 0
+    bytes: int = 0
+
+
+def make_plan(session: BackupSession, reporter: Reporter, max_epoch_days: float) -> None:
+    """Plan the job, or take up the plan that an earlier attempt left.
+
+    Raises:
+        StrongroomError: a path to back up is not there, the repository or a key is not to be had.
+    """
+    session.keys.sealing_epoch = open_epoch(session, max_epoch_days)
+    # Proves that this is the vault's repository, and the key the right one, before anything is read.
+    read_config(session.store, session.vault, session.keys)
+    try:
+        plan = read_plan(session.store, session.vault, session.keys, session.job.id)
+    except ObjectMissing:
+        plan = _plan_anew(session, reporter)
+    else:
+        _wake_unfinished(session, plan)
+    reporter.report(report.PLANNED, segments=plan.segments)
+    # Whoever finished last may have found no plan yet.
+    if len(finished_segments(session.store, session.job.id, plan.fence)) >= plan.segments:
+        session.send(FINALIZE, *session.job.texts())
+
+
+def _plan_anew(session: BackupSession, reporter: Reporter) -> Plan:
+    spec, job = session.spec, session.job
+    epoch = session.keys.sealing_epoch or 0
+    fence = job.ticket.fence
+    started = time.time_ns()
+    _adopt(session, fence, epoch)
+    parent = _parent(session)
+    tally = _Tally()
+    found = walk(
+        spec.paths,
+        Patterns.parse(spec.excludes),
+        on_error=lambda path, why: tally.errors.append((path, why)),
+        on_skip=lambda path, why: None,
+    )
+    teller = _Teller(reporter, tally)
+    for piece in cut(expand(found), parent.manifests if parent else [], _reader(session)):
+        if isinstance(piece, Kept):
+            tally.kept.append(piece.ref)
+            continue
+        _hand_out(session, epoch, tally.segments, piece)
+        tally.segments += 1
+        tally.files += len(piece.items)
+        tally.bytes += sum(span(item) for item in piece.items)
+        teller.tell()
+    teller.tell(last=True)
+    plan = Plan(fence, epoch, tally.segments, started, parent.id if parent else b"", tally.kept, tally.errors)
+    try:
+        write_plan(session.store, session.vault, session.keys, job.id, plan)
+    except ObjectExists:
+        return read_plan(session.store, session.vault, session.keys, job.id)
+    return plan
+
+
+def _hand_out(session: BackupSession, epoch: int, number: int, piece: Segment) -> None:
+    """Write a segment's work object and wake a worker for it.
+
+    Raises:
+        PlanTaken: another delivery of this very attempt has written it. Two plans of one attempt must not mix: their
+            walks may differ, and so may their cuts.
+    """
+    fence = session.job.ticket.fence
+    segment = layout.segment_id(session.job.id, fence, number)
+    try:
+        write_work(
+            session.store, session.vault, session.keys, epoch, segment, Work(piece.items, piece.parents)
+        )
+    except ObjectExists as error:
+        raise PlanTaken("this attempt of the job is being planned, or was, by another worker") from error
+    session.send(BACKUP_SEGMENT, *session.job.texts(), fence, number)
+
+
+def _wake_unfinished(session: BackupSession, plan: Plan) -> None:
+    done = finished_segments(session.store, session.job.id, plan.fence)
+    for number in range(plan.segments):
+        if number not in done:
+            session.send(BACKUP_SEGMENT, *session.job.texts(), plan.fence, number)
+
+
+def _adopt(session: BackupSession, fence: int, epoch: int) -> None:
+    """Put packs that an interrupted backup left into the index, so that their chunks are not stored again."""
+    adopted = adopt_packs(session.store, session.vault, session.keys, session.index(), log_damaged)
+    if adopted:
+        job = session.job.id
+        try:
+            write_indexes(session.store, session.vault, session.keys, epoch, job, ADOPTED + fence, adopted)
+        except ObjectExists:
+            logger.info("another delivery of this attempt has adopted the packs")
+
+
+def _parent(session: BackupSession) -> Snapshot | None:
+    """The newest snapshot of the same host and the same paths."""
+    spec = session.spec
+    found = None
+    for snapshot in read_snapshots(session.store, session.vault, session.keys, log_damaged):
+        if snapshot.hostname == spec.hostname and sorted(snapshot.paths) == sorted(spec.paths):
+            found = snapshot
+    return found
+
+
+def _reader(session: BackupSession) -> Callable[[ManifestRef], Sequence[Entry]]:
+    """Reads the parent's manifests; one that is damaged counts as empty, so that its files are read again."""
+
+    def read(ref: ManifestRef) -> Sequence[Entry]:
+        try:
+            return read_manifest(session.store, session.vault, session.keys, ref).entries
+        except (FormatError, ObjectMissing) as error:
+            log_damaged("a manifest of the parent", error)
+            return ()
+
+    return read
+
+
+class _Teller:
+    """Tells the requester how the plan grows, now and then."""
+
+    def __init__(self, reporter: Reporter, tally: _Tally) -> None:
+        self._reporter = reporter
+        self._tally = tally
+        self._next = 0.0
+
+    def tell(self, *, last: bool = False) -> None:
+        now = time.monotonic()
+        if last or now >= self._next:
+            self._next = now + TELL_EVERY_S
+            tally = self._tally
+            self._reporter.note(notes.Planned(tally.segments, tally.files, tally.bytes))
+            self._reporter.alive()

@@ -1,0 +1,144 @@
+"""One segment: describe its paths, read what is new or changed, and store the chunks. No Celery, no messages."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from repository.builder import Described, ManifestBuilder, absent_chunks, is_whole
+from repository.index import Index
+from repository.manifest import WHOLE, Entry, Manifest, Stats, WorkItem
+from repository.stream import ChunkStream, Mark
+from sources.filesystem.read import describe, read
+from sources.source import Note, ReadItem, Skipped, SourceError
+from workers.backup.cut import span
+
+PROGRESS_EVERY = 64
+"""Items between two looks at the clock."""
+
+
+class _Known(NamedTuple):
+    """An entry of the parent snapshot, and the manifest whose chunk table its extents refer to."""
+
+    entry: Entry
+    manifest: Manifest
+
+
+class Outcome(NamedTuple):
+    """A segment's manifest (None when nothing could be described), what went wrong or was left out, what it cost."""
+
+    manifest: Manifest | None
+    errors: list[Note]
+    skipped: list[Note]
+    stats: Stats
+
+
+class SegmentWriter:
+    """Describes the items of one segment.
+
+    Args:
+        stream: fresh, for this segment alone.
+        index: tells whether the chunks of an unchanged file are still there.
+        parents: the manifests of the parent snapshot that overlap this segment.
+        progress: called now and then with files and bytes done.
+    """
+
+    def __init__(
+        self,
+        stream: ChunkStream,
+        index: Index,
+        parents: Iterable[Manifest],
+        progress: Callable[[int, int], None],
+    ) -> None:
+        self._stream = stream
+        self._progress = progress
+        self._known: dict[tuple[bytes, int], _Known] = {}
+        for manifest in parents:
+            absent = absent_chunks(manifest, index)
+            self._known.update(
+                ((entry.path, entry.part_offset), _Known(entry, manifest))
+                for entry in manifest.entries
+                if is_whole(entry, absent)
+            )
+        self._builder = ManifestBuilder()
+        self._errors: list[Note] = []
+        self._skipped: list[Note] = []
+        self._new = self._kept = 0
+
+    def describe(self, items: Iterable[WorkItem]) -> Outcome:
+        """Go through all items, in order, and store every chunk that is not stored yet.
+
+        What cannot be read is named in `errors` and left out; it does not stop the rest.
+
+        Raises:
+            StoreError, StrongroomError: the repository or a key failed; nothing is committed.
+        """
+        done = 0
+        for count, item in enumerate(items):
+            try:
+                self._take(item)
+            except Skipped as skipped:
+                self._skipped.append((item.path, skipped.message))
+            except SourceError as error:
+                self._stream.rollback()
+                self._errors.append((item.path, error.message))
+            done += span(item)
+            if count % PROGRESS_EVERY == 0:
+                self._progress(count, done)
+        stream = self._stream
+        stream.finish()
+        manifest = self._builder.build(stream) if len(self._builder) else None
+        stats = Stats(
+            self._new,
+            self._kept,
+            stream.bytes_read,
+            stream.bytes_stored,
+            stream.chunks_new,
+            stream.chunks_reused,
+        )
+        return Outcome(manifest, self._errors, self._skipped, stats)
+
+    def _take(self, item: WorkItem) -> None:
+        known = self._known.get((item.path, item.part_offset))
+        if known is not None and (known.entry.kind, known.entry.part_length) != (item.kind, item.part_length):
+            known = None
+        if known is not None and known.entry.stamp == item.stamp:
+            self._builder.keep_entry(known.manifest, known.entry)
+            self._kept += item.kind == "f"
+        elif item.kind == "f":
+            self._read(item, known)
+        else:
+            found = describe(item.path, item.kind)
+            self._builder.add(_described(item, found))
+            self._errors.extend((item.path, warning) for warning in found.warnings)
+
+    def _read(self, item: WorkItem, known: _Known | None) -> None:
+        stream = self._stream
+        stream.begin()
+        length = None if item.part_length == WHOLE else item.part_length
+        found = read(item.path, stream, item.part_offset, length)
+        mark = stream.end()
+        self._errors.extend((item.path, text) for text in (found.changed, *found.warnings) if text)
+        if known is not None and _same_data(known.entry, found, mark):
+            # Only its times or its mode changed: the chunks are there already.
+            stream.rollback(mark)
+            self._builder.keep(_described(item, found), known.manifest, known.entry)
+            self._kept += 1
+        else:
+            self._builder.add(_described(item, found), mark)
+            self._new += 1
+
+
+def _same_data(entry: Entry, found: ReadItem, mark: Mark) -> bool:
+    return entry.digest == mark.digest and entry.size == found.size and tuple(entry.ranges) == found.ranges
+
+
+def _described(item: WorkItem, found: ReadItem) -> Described:
+    return Described(
+        item.path,
+        item.kind,
+        found.size,
+        found.stamp,
+        found.meta,
+        found.ranges,
+        item.part_offset,
+        item.part_length,
+    )

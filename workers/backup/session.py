@@ -1,0 +1,112 @@
+"""What the three steps of a backup share: the repository opened for a job, its keys, its index."""
+
+import logging
+from dataclasses import dataclass, field
+
+from config.errors import StrongroomError
+from crypto.chunkid import ChunkIds
+from crypto.job import BackupSpec, InitSpec
+from repository.buffers import scratch
+from repository.chunker import Chunker
+from repository.errors import RepositoryError
+from repository.index import Index
+from repository.pack import PackWriter
+from repository.store import WriteStore
+from repository.stores import open_writer
+from repository.stream import BUFFER, ChunkStream
+from repository.vault import chunk_sizes, read_config
+from workers.admission import Job
+from workers.keys import Send, VaultKeys
+from workers.process import Process
+
+logger = logging.getLogger(__name__)
+
+INDEXES = 4
+"""Vaults whose index a process keeps in memory."""
+
+
+class WrongSpec(StrongroomError):
+    """The job's spec is of another kind than the task."""
+
+
+@dataclass
+class BackupProcess:
+    """What a backup process keeps from task to task: indexes by vault, and the stream's buffer."""
+
+    process: Process
+    indexes: dict[bytes, Index] = field(default_factory=dict)
+    last_job: bytes = b""
+    buffer: memoryview | None = None
+
+    def index(self, vault: bytes) -> Index:
+        """The index of a vault as far as it is loaded."""
+        if vault not in self.indexes:
+            while len(self.indexes) >= INDEXES:
+                self.indexes.pop(next(iter(self.indexes)))
+            self.indexes[vault] = Index()
+        return self.indexes[vault]
+
+    def stream_buffer(self) -> memoryview:
+        """The one buffer of this process; tasks run one after another."""
+        if self.buffer is None:
+            self.buffer = scratch(BUFFER)
+        return self.buffer
+
+
+class BackupSession:
+    """A job's repository, opened for adding to it.
+
+    Args:
+        own: of this process.
+        job: admitted.
+        send: wakes other roles.
+
+    Raises:
+        StoreError: the repository cannot be reached.
+        WrongSpec: the job is not a backup.
+    """
+
+    def __init__(self, own: BackupProcess, job: Job, send: Send) -> None:
+        if not isinstance(job.spec, BackupSpec | InitSpec):
+            raise WrongSpec("this job is no backup")
+        self.own = own
+        self.job = job
+        self.send = send
+        self.vault = job.vault
+        self.store: WriteStore = open_writer(job.spec.repo, create=isinstance(job.spec, InitSpec))
+        self.keys = VaultKeys(own.process, job, self.store, send)
+
+    @property
+    def spec(self) -> BackupSpec:
+        """What to back up.
+
+        Raises:
+            WrongSpec: nothing, this job makes a vault.
+        """
+        if not isinstance(self.job.spec, BackupSpec):
+            raise WrongSpec("this job is no backup")
+        return self.job.spec
+
+    def index(self) -> Index:
+        """The vault's index with every index object that is in the store now."""
+        index = self.own.index(self.vault.vault)
+        if self.own.last_job != self.job.id:
+            # Packs of another job that no index names may be gone: what ended jobs leave is removed.
+            index.forget_unindexed()
+            self.own.last_job = self.job.id
+        index.refresh(self.store, self.vault, self.keys, log_damaged)
+        return index
+
+    def stream(self, epoch: int, index: Index) -> ChunkStream:
+        """A fresh stream for one segment, sealing in `epoch`."""
+        self.keys.sealing_epoch = epoch
+        sizes = chunk_sizes(read_config(self.store, self.vault, self.keys))
+        ids = ChunkIds(self.keys.chunk_id_key())
+        packs = PackWriter(self.vault, epoch, self.keys)
+        chunker = Chunker(ids.seed, sizes)
+        return ChunkStream(self.store, ids, chunker, index, packs, self.own.stream_buffer())
+
+
+def log_damaged(name: str, error: RepositoryError) -> None:
+    """What is damaged only costs deduplication here: `check` names it, a backup goes on without it."""
+    logger.warning("%s cannot be used: %s", name, type(error).__name__)

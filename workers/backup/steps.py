@@ -1,0 +1,101 @@
+"""The steps of the backup role as plain functions of an admitted job; `tasks.py` wakes them."""
+
+import secrets
+from contextlib import suppress
+
+from config.queues import FINALIZE
+from crypto import notes, report
+from crypto.keyrecord import CHUNK_ID, DEK
+from crypto.ticket import INIT
+from repository import layout
+from repository.catalog import (
+    finished_segments,
+    read_manifest,
+    read_plan,
+    read_work,
+    write_done,
+    write_manifest,
+)
+from repository.errors import FormatError, ObjectExists, ObjectMissing
+from repository.manifest import Done, Manifest, ManifestRef
+from repository.vault import FIRST_EPOCH, new_config, write_config
+from workers.backup.segment import SegmentWriter
+from workers.backup.session import BackupSession, log_damaged
+from workers.process import now_ms
+from workers.reporting import Reporter
+
+
+def init_vault(session: BackupSession, reporter: Reporter) -> None:
+    """Make a vault's first objects: the chunk-id key, the DEK of epoch 1, and the configuration, which commits it.
+
+    Raises:
+        ObjectExists: there is a vault in this repository already.
+        KeyRefused, KeyBrokerSilent, StoreError: nothing was committed.
+    """
+    session.keys.create(session.store, CHUNK_ID, 0, INIT)
+    dek = session.keys.create(session.store, DEK, FIRST_EPOCH, INIT)
+    write_config(session.store, session.vault, dek, new_config(now_ms()))
+    reporter.report(report.DONE, outcome=notes.Outcome(b"{}", ()))
+
+
+def run_segment(session: BackupSession, reporter: Reporter, fence: int, number: int) -> None:
+    """Do one segment of an attempt, unless it is done; then see whether it was the last.
+
+    Raises:
+        ObjectMissing: there is no such segment; the message was not from a plan.
+        StrongroomError: the repository or a key is not to be had; the segment is not done.
+    """
+    segment = layout.segment_id(session.job.id, fence, number)
+    if number not in finished_segments(session.store, session.job.id, fence):
+        _describe(session, reporter, segment, number)
+    reporter.report(report.SEGMENT, segment=number)
+    if _complete(session, fence):
+        session.send(FINALIZE, *session.job.texts())
+
+
+def _describe(session: BackupSession, reporter: Reporter, segment: bytes, number: int) -> None:
+    work = read_work(session.store, session.vault, session.keys, segment)
+    epoch = work.epoch
+    index = session.index()
+    stream = session.stream(epoch, index)
+    writer = SegmentWriter(
+        stream,
+        index,
+        _parents(session, work.parents),
+        lambda files, done: reporter.progress(number, files, done),
+    )
+    found = writer.describe(work.items)
+    ref = None if found.manifest is None else _store_manifest(session, epoch, segment, found.manifest)
+    done = Done(ref, stream.stored, found.errors, found.skipped, found.stats)
+    # Another delivery of this segment may have been faster: then its result stands, and ours is garbage.
+    with suppress(ObjectExists):
+        write_done(session.store, session.vault, session.keys, epoch, segment, done)
+    reporter.note(notes.Progress(number, len(work.items), sum(item.size for item in work.items)))
+
+
+def _parents(session: BackupSession, refs: list[ManifestRef]) -> list[Manifest]:
+    found = []
+    for ref in refs:
+        try:
+            found.append(read_manifest(session.store, session.vault, session.keys, ref))
+        except (FormatError, ObjectMissing) as error:
+            log_damaged("a manifest of the parent", error)
+    return found
+
+
+def _store_manifest(session: BackupSession, epoch: int, segment: bytes, manifest: Manifest) -> ManifestRef:
+    job, fence, _ = layout.parts_of(segment)
+    # A second delivery has packs of its own, so it needs a manifest of its own: hence a random number.
+    manifest_id = layout.segment_id(job, fence, secrets.randbits(32))
+    return write_manifest(session.store, session.vault, session.keys, epoch, manifest_id, manifest)
+
+
+def _complete(session: BackupSession, fence: int) -> bool:
+    """Whether the attempt that counts is this one, and all of its segments are done."""
+    try:
+        plan = read_plan(session.store, session.vault, session.keys, session.job.id)
+    except ObjectMissing:
+        return False
+    return plan.fence == fence and finished_segments(session.store, session.job.id, fence).issuperset(
+        range(plan.segments)
+    )

@@ -1,0 +1,73 @@
+"""Checking and tidying, as plain functions of an admitted job."""
+
+import json
+import os
+
+from config.errors import StrongroomError
+from crypto import notes, report
+from crypto.job import CheckSpec, TidySpec
+from repository import layout
+from repository.check import CheckReport, check
+from repository.stores import open_pruner, open_reader
+from workers.admission import Job
+from workers.keys import Send, VaultKeys
+from workers.process import Process
+from workers.reporting import Reporter
+
+
+class WrongSpec(StrongroomError):
+    """The job's spec is of another kind than the task."""
+
+
+def check_vault(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
+    """Check a repository and tell everything that is wrong with it.
+
+    Raises:
+        StoreError, KeyRefused, KeyBrokerSilent: nothing can be said about the repository.
+    """
+    if not isinstance(job.spec, CheckSpec):
+        raise WrongSpec("this job is no check")
+    store = open_reader(job.spec.repo)
+    keys = VaultKeys(process, job, store, send)
+    reporter.keys = keys
+
+    def progress(step: str, done: int, total: int) -> None:
+        reporter.progress(0, done, 0)
+
+    found = check(store, job.vault, keys, read_data=job.spec.read_data, progress=progress)
+    reporter.report(report.DONE, outcome=_outcome(found))
+
+
+def _outcome(found: CheckReport) -> notes.Outcome:
+    numbers = {name: value for name, value in found._asdict().items() if isinstance(value, int)}
+    problems = [
+        {
+            "object": problem.object,
+            "error": problem.text,
+            "touches": [
+                {
+                    "snapshot": each.snapshot.hex(),
+                    "first": os.fsdecode(each.first),
+                    "last": os.fsdecode(each.last),
+                }
+                for each in problem.touched
+            ],
+        }
+        for problem in found.problems
+    ]
+    return notes.Outcome(json.dumps({**numbers, "problems": problems, "errors": len(problems)}).encode(), ())
+
+
+def tidy(job: Job, reporter: Reporter) -> None:
+    """Remove the working objects of jobs that ended; the jobs are named by the scheduler, in the spec.
+
+    Raises:
+        StoreError: the repository cannot be reached.
+    """
+    if not isinstance(job.spec, TidySpec):
+        raise WrongSpec("this job is no tidying")
+    store = open_pruner(job.spec.repo)
+    for ended in job.spec.jobs:
+        for name in list(store.list(layout.job_prefix(ended))):
+            store.delete(name)
+    reporter.report(report.DONE)

@@ -1,0 +1,27 @@
+"""The maintenance role: its tasks, and the way to run it."""
+
+from config.queues import CHECK, TIDY
+from workers.app import make_app
+from workers.duty import Duties
+from workers.maintenance.steps import check_vault, tidy
+from workers.process import Process
+from workers.role import RoleContext
+from workers.serve import serve
+
+
+def run(context: RoleContext) -> None:
+    """Be a maintenance worker until SIGTERM."""
+    app = make_app(context.role, context.settings, context.broker_url)
+    process = Process(context)
+    duties = Duties(app, process)
+    duties.add(CHECK, lambda job, reporter, rest: check_vault(process, job, reporter, duties.send))
+    duties.add(TIDY, lambda job, reporter, rest: tidy(job, reporter))
+    serve(
+        app,
+        context.role,
+        "prefork",
+        context.settings.workers.maintenance,
+        context.ready,
+        on_process_start=process.start,
+        on_process_stop=process.stop,
+    )

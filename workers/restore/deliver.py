@@ -1,0 +1,118 @@
+"""One segment of a restore: fetch the chunks of a manifest's files, and deliver them re-sealed, still compressed.
+
+A chunk that cannot be had fails the files that need it, by name, and no others.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from crypto import notes, report
+from crypto.parcel import ChunkInfo, ParcelTable, Piece
+from repository.catalog import read_manifest
+from repository.errors import ChunkMissing, RepositoryError
+from repository.fetch import Fetcher, FetchFailure
+from repository.layout import CHUNK_ID
+from repository.manifest import Entry, Manifest, ManifestRef
+from sources.source import Note
+from workers.reporting import Reporter
+from workers.restore.batch import Batch, batches
+from workers.restore.parcels import ParcelWriter
+from workers.restore.session import RestoreSession
+
+
+def deliver_segment(session: RestoreSession, reporter: Reporter, snapshot_id: str, number: int) -> None:
+    """Deliver what is wanted of manifest `number` of a snapshot.
+
+    Raises:
+        NoSuchSnapshot: the message was not from a plan.
+        StoreError, KeyRefused, KeyBrokerSilent: nothing can be said about the files; the segment is not done.
+    """
+    ref = session.snapshot(snapshot_id).manifests[number]
+    writer = ParcelWriter(session, reporter, number)
+    try:
+        manifest = read_manifest(session.store, session.vault, session.keys, ref)
+    except RepositoryError as error:
+        failed = [_unreadable(ref, error)]
+    else:
+        failed = _Delivery(session, reporter, writer, manifest).run(number)
+    reporter.note(notes.SegmentDone(number, writer.sequence, tuple(failed)))
+    reporter.report(report.SEGMENT, segment=number)
+
+
+def _unreadable(ref: ManifestRef, error: RepositoryError) -> Note:
+    where = f"everything from here to {ref.last.decode('utf-8', 'backslashreplace')}"
+    return ref.first, f"{where} is lost to a damaged manifest: {error.message}"
+
+
+class _Delivery:
+    """The delivery of one manifest; files that cannot be delivered collect in `failed`."""
+
+    def __init__(
+        self, session: RestoreSession, reporter: Reporter, writer: ParcelWriter, manifest: Manifest
+    ) -> None:
+        self._session = session
+        self._reporter = reporter
+        self._writer = writer
+        self._manifest = manifest
+        self._index = session.index()
+        self._fetcher = Fetcher(session.store, session.vault, session.keys, self._index)
+        self._failed: dict[bytes, str] = {}
+        self._files = 0
+        self._bytes = 0
+
+    def run(self, number: int) -> list[Note]:
+        wanted = self._session.selection().entries(self._manifest.entries)
+        for batch in batches(self._possible(wanted), self._stored_size):
+            self._deliver(batch)
+            self._reporter.progress(number, self._files, self._bytes)
+        return list(self._failed.items())
+
+    def _possible(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Entries all of whose chunks are known to be somewhere."""
+        for entry in entries:
+            missing = next(
+                (n for n in entry.extents[::3] if not self._index.contains(self._chunk_id(n))), None
+            )
+            if missing is None:
+                yield entry
+            else:
+                self._failed[entry.path] = f"chunk {self._chunk_id(missing).hex()} is in no pack"
+
+    def _chunk_id(self, number: int) -> bytes:
+        return self._manifest.chunk_ids[CHUNK_ID * number : CHUNK_ID * (number + 1)]
+
+    def _stored_size(self, number: int) -> int:
+        try:
+            return self._index.locate(self._chunk_id(number)).sealed_len
+        except ChunkMissing:
+            return 0
+
+    def _deliver(self, batch: Batch) -> None:
+        chunks: dict[bytes, tuple[ChunkInfo, bytes]] = {}
+        bad: dict[int, str] = {}
+        at = {self._chunk_id(number): position for position, number in enumerate(batch.chunks)}
+        for fetched in self._fetcher.fetch(at):
+            if isinstance(fetched, FetchFailure):
+                bad[at[fetched.chunk_id]] = fetched.error.message
+                continue
+            # The fetcher's buffer is used again for the next chunk.
+            payload = bytes(fetched.payload)
+            chunks[fetched.chunk_id] = (ChunkInfo(fetched.codec, fetched.raw_len, len(payload)), payload)
+        pieces = [piece for piece in batch.pieces if self._whole(piece, bad)]
+        found = [chunks.get(chunk_id, _LOST) for chunk_id in at]
+        table = ParcelTable(tuple(info for info, _ in found), tuple(pieces), b"")
+        self._writer.deliver(table, [payload for _, payload in found])
+        self._files += sum(piece.last for piece in pieces)
+        self._bytes += sum(length for piece in pieces for length in piece.extents[2::3])
+
+    def _whole(self, piece: Piece, bad: dict[int, str]) -> bool:
+        if piece.path in self._failed:
+            return False
+        for position in piece.extents[::3]:
+            if position in bad:
+                self._failed[piece.path] = bad[position]
+                return False
+        return True
+
+
+_LOST = (ChunkInfo(0, 0, 0), b"")
+"""Stands in a parcel for a chunk that could not be had; no piece of the parcel refers to it."""

@@ -1,0 +1,140 @@
+"""What the steps of a restore share: the repository opened for reading, the delivery area for writing."""
+
+from dataclasses import dataclass, field
+
+from config.errors import StrongroomError
+from crypto.job import ListSpec, RestoreSpec
+from repository.catalog import read_snapshot, read_snapshots
+from repository.errors import RepositoryError
+from repository.index import Index
+from repository.manifest import Snapshot
+from repository.store import ReadStore, WriteStore
+from repository.stores import open_reader, open_writer
+from repository.vault import read_config
+from workers.admission import Job
+from workers.keys import Send, VaultKeys
+from workers.process import Process
+from workers.restore.select import Selection
+
+INDEXES = 4
+MIN_PREFIX = 4
+LATEST = "latest"
+
+
+class NoSuchSnapshot(StrongroomError):
+    """The vault has no snapshot that the request could mean, or more than one."""
+
+
+class WrongSpec(StrongroomError):
+    """The job's spec is of another kind than the task."""
+
+
+@dataclass
+class RestoreProcess:
+    """What a restore process keeps from task to task: the indexes of the vaults it last read."""
+
+    process: Process
+    indexes: dict[bytes, Index] = field(default_factory=dict)
+
+    def index(self, vault: bytes) -> Index:
+        """The index of a vault as far as it is loaded."""
+        if vault not in self.indexes:
+            while len(self.indexes) >= INDEXES:
+                self.indexes.pop(next(iter(self.indexes)))
+            self.indexes[vault] = Index()
+        return self.indexes[vault]
+
+
+class RestoreSession:
+    """A job's repository, opened for reading only.
+
+    Args:
+        own: of this process.
+        job: admitted.
+        send: wakes other roles.
+
+    Raises:
+        StoreError: the repository or the delivery area cannot be reached.
+        WrongSpec: the job is neither a restore nor a listing.
+    """
+
+    def __init__(self, own: RestoreProcess, job: Job, send: Send) -> None:
+        spec = job.spec
+        if not isinstance(spec, RestoreSpec | ListSpec):
+            raise WrongSpec("this job is no restore")
+        self.own = own
+        self.job = job
+        self.spec: RestoreSpec | ListSpec = spec
+        self.send = send
+        self.vault = job.vault
+        self.store: ReadStore = open_reader(spec.repo)
+        self.delivery: WriteStore = open_writer(spec.delivery)
+        self.keys = VaultKeys(own.process, job, self.store, send)
+
+    def prove_vault(self) -> None:
+        """Refuse a repository that is not the vault's, or whose key is not to be had, before anything else.
+
+        Raises:
+            VaultMismatch, UnknownFormat, ObjectMissing, KeyRefused, KeyBrokerSilent.
+        """
+        read_config(self.store, self.vault, self.keys)
+
+    def index(self) -> Index:
+        """The vault's index with every index object that is in the store now."""
+        index = self.own.index(self.vault.vault)
+        index.refresh(self.store, self.vault, self.keys, _ignore_damaged)
+        return index
+
+    def selection(self) -> Selection:
+        """What of the snapshot is wanted."""
+        spec = self.spec
+        if isinstance(spec, RestoreSpec):
+            return Selection(spec.path, spec.includes, spec.excludes)
+        return Selection(spec.path)
+
+    def snapshots(self) -> list[Snapshot]:
+        """All snapshots that can be opened, oldest first.
+
+        Raises:
+            RepositoryError: one cannot be opened; a listing without it would hide that it is there.
+        """
+        return read_snapshots(self.store, self.vault, self.keys, _raise_damaged)
+
+    def snapshot(self, wanted: str) -> Snapshot:
+        """The snapshot of an id, of an unambiguous prefix of one, or `latest`.
+
+        Raises:
+            NoSuchSnapshot: none, or several.
+            RepositoryError: it is damaged.
+        """
+        if wanted != LATEST and len(wanted) == 2 * len(self.job.id):
+            candidates = [name for name in self._names() if name == wanted]
+        elif wanted != LATEST:
+            candidates = [
+                name for name in self._names() if name.startswith(wanted) and len(wanted) >= MIN_PREFIX
+            ]
+        else:
+            found = self.snapshots()
+            if not found:
+                raise NoSuchSnapshot(
+                    "the vault has no snapshots yet", remedy="make one with `strongroom backup`"
+                )
+            return found[-1]
+        if len(candidates) != 1:
+            what = "no snapshot" if not candidates else f"{len(candidates)} snapshots"
+            raise NoSuchSnapshot(
+                f"{what} of this vault has an id that begins with {wanted}",
+                remedy=f"see `strongroom snapshots`; give an id, at least {MIN_PREFIX} digits of one, or latest",
+            )
+        return read_snapshot(self.store, self.vault, self.keys, bytes.fromhex(candidates[0]))
+
+    def _names(self) -> list[str]:
+        return [name.rpartition("/")[2] for name in self.store.list("snapshots/")]
+
+
+def _ignore_damaged(name: str, error: RepositoryError) -> None:
+    """Chunks that a damaged index object named are missed when they are needed, and then named by their files."""
+
+
+def _raise_damaged(name: str, error: RepositoryError) -> None:
+    raise error

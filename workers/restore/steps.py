@@ -1,0 +1,128 @@
+"""Planning a restore, and listing; plain functions of an admitted job."""
+
+import json
+import os
+from collections.abc import Iterable
+
+from config.queues import RESTORE_SEGMENT
+from crypto import notes, report
+from crypto.job import ListSpec, RestoreSpec
+from crypto.parcel import ParcelTable
+from repository.catalog import read_manifest
+from repository.manifest import Entry, Snapshot
+from sources.filesystem import metadata
+from sources.source import SourceError
+from workers.reporting import Reporter
+from workers.restore.parcels import ParcelWriter
+from workers.restore.session import RestoreSession, WrongSpec
+
+LINES_PER_PARCEL = 10_000
+
+
+def plan_restore(session: RestoreSession, reporter: Reporter) -> None:
+    """Find the snapshot and wake a worker for each manifest that can hold something wanted.
+
+    Raises:
+        NoSuchSnapshot, PatternError: the request cannot be fulfilled as it is.
+        RepositoryError, KeyRefused, KeyBrokerSilent: the snapshot cannot be opened.
+    """
+    if not isinstance(session.spec, RestoreSpec):
+        raise WrongSpec("this job is no restore")
+    session.prove_vault()
+    snapshot = session.snapshot(session.spec.snapshot)
+    selection = session.selection()
+    numbers = [number for number, ref in enumerate(snapshot.manifests) if selection.overlaps(ref)]
+    whole = selection.everything
+    reporter.note(notes.Restoring(snapshot.id, len(numbers)))
+    reporter.note(notes.Planned(len(numbers), snapshot.files if whole else 0, snapshot.bytes if whole else 0))
+    # The scheduler must know the number of segments before it hears of the first.
+    reporter.report(report.PLANNED, segments=len(numbers))
+    for number in numbers:
+        session.send(RESTORE_SEGMENT, *session.job.texts(), snapshot.id.hex(), number)
+
+
+def list_snapshot(session: RestoreSession, reporter: Reporter) -> None:
+    """Deliver the vault's snapshots, or the entries of one, as JSON lines.
+
+    Raises:
+        NoSuchSnapshot: there is no such snapshot.
+        RepositoryError, KeyRefused, KeyBrokerSilent: something that would be listed cannot be opened.
+    """
+    spec = session.spec
+    if not isinstance(spec, ListSpec):
+        raise WrongSpec("this job is no listing")
+    session.prove_vault()
+    writer = ParcelWriter(session, reporter, 0)
+    if not spec.snapshot:
+        _deliver(writer, [_snapshot_line(snapshot) for snapshot in session.snapshots()])
+    else:
+        _list_entries(session, reporter, writer)
+    reporter.note(notes.SegmentDone(0, writer.sequence, ()))
+    reporter.report(report.DONE, outcome=notes.Outcome(b"{}", ()))
+
+
+def _list_entries(session: RestoreSession, reporter: Reporter, writer: ParcelWriter) -> None:
+    snapshot = session.snapshot(session.spec.snapshot)
+    selection = session.selection()
+    reporter.note(notes.Restoring(snapshot.id, 1))
+    for ref in snapshot.manifests:
+        if selection.overlaps(ref):
+            manifest = read_manifest(session.store, session.vault, session.keys, ref)
+            entries = (entry for entry in selection.entries(manifest.entries) if entry.part_offset == 0)
+            _deliver(writer, [_entry_line(entry) for entry in entries])
+            reporter.alive()
+
+
+def _deliver(writer: ParcelWriter, lines: list[bytes]) -> None:
+    for at in range(0, len(lines), LINES_PER_PARCEL):
+        writer.deliver(ParcelTable((), (), b"\n".join(lines[at : at + LINES_PER_PARCEL])), ())
+
+
+def _json(value: dict[str, object]) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _paths(paths: Iterable[bytes]) -> list[str]:
+    return [os.fsdecode(path) for path in paths]
+
+
+def _snapshot_line(snapshot: Snapshot) -> bytes:
+    return _json(
+        {
+            "id": snapshot.id.hex(),
+            "time_ns": snapshot.time_ns,
+            "hostname": snapshot.hostname,
+            "paths": _paths(snapshot.paths),
+            "tags": snapshot.tags,
+            "files": snapshot.files,
+            "dirs": snapshot.dirs,
+            "bytes": snapshot.bytes,
+            "errors": len(snapshot.errors),
+        }
+    )
+
+
+_TYPES = {"f": "file", "d": "dir", "l": "symlink", "p": "fifo", "c": "chardev", "b": "dev"}
+
+
+def _entry_line(entry: Entry) -> bytes:
+    line: dict[str, object] = {
+        "path": os.fsdecode(entry.path),
+        "type": _TYPES[entry.kind],
+        "size": entry.size,
+    }
+    try:
+        meta = metadata.decode(entry.meta, entry.path)
+    except SourceError as error:
+        line["error"] = error.message
+    else:
+        line |= {
+            "mode": meta.mode,
+            "uid": meta.uid,
+            "gid": meta.gid,
+            "user": meta.uname,
+            "group": meta.gname,
+            "mtime_ns": meta.mtime_ns,
+            "target": os.fsdecode(meta.target),
+        }
+    return _json(line)

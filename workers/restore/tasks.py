@@ -1,0 +1,47 @@
+"""The restore role: its tasks, and the way to run it."""
+
+from typing import cast
+
+from config.queues import LIST, PLAN_RESTORE, RESTORE_SEGMENT
+from workers.admission import Job
+from workers.app import make_app
+from workers.duty import Duties
+from workers.process import Process
+from workers.reporting import Reporter
+from workers.restore.deliver import deliver_segment
+from workers.restore.session import RestoreProcess, RestoreSession
+from workers.restore.steps import list_snapshot, plan_restore
+from workers.role import RoleContext
+from workers.serve import serve
+
+Rest = tuple[int | str, ...]
+
+
+def run(context: RoleContext) -> None:
+    """Be a restore worker until SIGTERM."""
+    app = make_app(context.role, context.settings, context.broker_url)
+    process = Process(context)
+    own = RestoreProcess(process)
+    duties = Duties(app, process)
+
+    def session(job: Job, reporter: Reporter) -> RestoreSession:
+        opened = RestoreSession(own, job, duties.send)
+        reporter.keys = opened.keys
+        return opened
+
+    def segment(job: Job, reporter: Reporter, rest: Rest) -> None:
+        snapshot_id, number = cast(tuple[str, int], rest)
+        deliver_segment(session(job, reporter), reporter, snapshot_id, number)
+
+    duties.add(PLAN_RESTORE, lambda job, reporter, rest: plan_restore(session(job, reporter), reporter))
+    duties.add(LIST, lambda job, reporter, rest: list_snapshot(session(job, reporter), reporter))
+    duties.add(RESTORE_SEGMENT, segment)
+    serve(
+        app,
+        context.role,
+        "prefork",
+        context.settings.workers.restore,
+        context.ready,
+        on_process_start=process.start,
+        on_process_stop=process.stop,
+    )
