@@ -1,0 +1,1 @@
+"""What can be backed up and where a restore lands. Ignorant of repositories and workers."""

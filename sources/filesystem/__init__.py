@@ -1,0 +1,1 @@
+"""The file system as a source (walk, read) and as the target of a restore (write)."""
