@@ -38,6 +38,11 @@ MAX_PACK = TARGET + sealed_length(MAX_CHUNK) + sealed_length(MAX_TABLE) + MAX_HE
 _HEADER_LENGTH = MAX_HEADER - CHUNK_ID + ID
 
 
+def buffer_size(target: int = TARGET) -> int:
+    """Bytes that a writer of packs of about `target` bytes needs."""
+    return target + sealed_length(MAX_CHUNK) + sealed_length(MAX_TABLE) + FOOTER_LENGTH + _HEADER_LENGTH
+
+
 class PackWriter:
     """Seals chunks into one reused buffer and stores it as a pack.
 
@@ -46,18 +51,23 @@ class PackWriter:
         epoch: the open epoch; its DEK is asked of `keys` for each chunk, so that a revoked key acts at once.
         keys: the vault's keys.
         target: `full` from this many bytes on; the default outside tests.
+        buffer: of `buffer_size(target)` bytes, from `buffers.scratch`; pass the same one again to spare the allocation.
     """
 
-    def __init__(self, vault: VaultId, epoch: int, keys: KeyRing, target: int = TARGET) -> None:
+    def __init__(
+        self,
+        vault: VaultId,
+        epoch: int,
+        keys: KeyRing,
+        target: int = TARGET,
+        buffer: memoryview | None = None,
+    ) -> None:
         self._vault = vault
         self._epoch = epoch
         self._keys = keys
         self._target = target
-        largest_table = sealed_length(MAX_TABLE)
-        self._buffer = scratch(
-            target + sealed_length(MAX_CHUNK) + largest_table + FOOTER_LENGTH + _HEADER_LENGTH
-        )
-        self._limit = len(self._buffer) - largest_table - FOOTER_LENGTH
+        self._buffer = scratch(buffer_size(target)) if buffer is None else buffer
+        self._limit = len(self._buffer) - sealed_length(MAX_TABLE) - FOOTER_LENGTH
         self._end = _HEADER_LENGTH
         self._records = bytearray()
         self._ids: set[bytes] = set()

@@ -10,7 +10,7 @@ from repository.buffers import scratch
 from repository.chunker import Chunker
 from repository.errors import RepositoryError
 from repository.index import Index
-from repository.pack import PackWriter
+from repository.pack import PackWriter, buffer_size
 from repository.store import WriteStore
 from repository.stores import open_writer
 from repository.stream import BUFFER, ChunkStream
@@ -31,12 +31,12 @@ class WrongSpec(StrongroomError):
 
 @dataclass
 class BackupProcess:
-    """What a backup process keeps from task to task: indexes by vault, and the stream's buffer."""
+    """What a backup process keeps from task to task: indexes by vault, and the buffers of the hot path."""
 
     process: Process
     indexes: dict[bytes, Index] = field(default_factory=dict)
     last_job: bytes = b""
-    buffer: memoryview | None = None
+    buffers: tuple[memoryview, memoryview] | None = None
 
     def index(self, vault: bytes) -> Index:
         """The index of a vault as far as it is loaded."""
@@ -46,11 +46,11 @@ class BackupProcess:
             self.indexes[vault] = Index()
         return self.indexes[vault]
 
-    def stream_buffer(self) -> memoryview:
-        """The one buffer of this process; tasks run one after another."""
-        if self.buffer is None:
-            self.buffer = scratch(BUFFER)
-        return self.buffer
+    def scratch(self) -> tuple[memoryview, memoryview]:
+        """The stream's and the pack's buffer: one of each, because a process does one task after another."""
+        if self.buffers is None:
+            self.buffers = scratch(BUFFER), scratch(buffer_size())
+        return self.buffers
 
 
 class BackupSession:
@@ -102,9 +102,9 @@ class BackupSession:
         self.keys.sealing_epoch = epoch
         sizes = chunk_sizes(read_config(self.store, self.vault, self.keys))
         ids = ChunkIds(self.keys.chunk_id_key())
-        packs = PackWriter(self.vault, epoch, self.keys)
-        chunker = Chunker(ids.seed, sizes)
-        return ChunkStream(self.store, ids, chunker, index, packs, self.own.stream_buffer())
+        stream_buffer, pack_buffer = self.own.scratch()
+        packs = PackWriter(self.vault, epoch, self.keys, buffer=pack_buffer)
+        return ChunkStream(self.store, ids, Chunker(ids.seed, sizes), index, packs, stream_buffer)
 
 
 def log_damaged(name: str, error: RepositoryError) -> None:
