@@ -1,0 +1,123 @@
+"""From a claimed job in the ledger to a wake-up in a queue: ticket, publish, remember."""
+
+import logging
+import os
+from collections.abc import Sequence
+
+from crypto import canonical, ticket
+from crypto.errors import OutOfScope
+from crypto.job import MAX_SPEC, TIDY, Spec, digest, seal_spec
+from crypto.registry import Registry, VaultEntry
+from crypto.signing import Signed
+from crypto.ticket import TICKET_VERSION, Ticket
+from scheduler import lifecycle, verdicts
+from scheduler.errors import Refused
+from scheduler.kinds import KINDS, kinds_of_role
+from scheduler.lifecycle import FAILED, WAITING, Job
+from scheduler.parts import Parts
+
+logger = logging.getLogger(__name__)
+
+
+def seal_for_workers(registry: Registry, kind: str, vault: bytes, job: bytes, spec: Spec) -> bytes:
+    """Seal a spec to every identity that holds the kind's role for the vault.
+
+    Raises:
+        Refused: there is none, or the spec is too large for them.
+    """
+    role = KINDS[kind].role
+    holders = registry.holders(role, vault)
+    if not holders:
+        raise Refused(
+            "no-worker",
+            f"no identity is enrolled as {role} for this vault",
+            remedy=f"enrol a {role} worker",
+        )
+    sealed = seal_spec(spec, job, holders)
+    if len(sealed) > MAX_SPEC:
+        raise Refused(
+            "too-large", "the description of the job is too large", remedy="name fewer paths and patterns"
+        )
+    return sealed
+
+
+def issue_ticket(parts: Parts, vault: VaultEntry, job: Job) -> Signed:
+    """A ticket for one attempt of a job."""
+    kind = KINDS[job.kind]
+    return ticket.issue(
+        parts.identity,
+        Ticket(
+            version=TICKET_VERSION,
+            jti=os.urandom(16),
+            job=job.id,
+            fence=job.fence,
+            tenant=vault.tenant,
+            vault=vault.id,
+            role=kind.role,
+            operations=kind.operations,
+            spec=digest(job.sealed_spec),
+            not_before_ms=job.ticket_until_ms - lifecycle.TICKET_LIFETIME_MS,
+            expires_ms=job.ticket_until_ms,
+            max_unwraps=kind.max_unwraps,
+        ),
+    )
+
+
+def dispatch(parts: Parts, registry: Registry, job: Job, now_ms: int) -> Job:
+    """Publish a job that this scheduler has claimed and stored; returns it as it is afterwards.
+
+    Raises:
+        BrokerUnreachable: it was not published; the reaper claims it again when its claim is over.
+        LedgerError: it may have been published; the reaper then gives it another fence.
+    """
+    kind = KINDS[job.kind]
+    try:
+        vault = registry.vault(job.vault)
+    except OutOfScope:
+        return end(parts, job, FAILED, now_ms, code=verdicts.VAULT_UNKNOWN)
+    patience = lifecycle.patience_ms(job, parts.ledger.others(job, kinds_of_role(kind.role)))
+    parts.publisher.wake(
+        kind.task,
+        canonical.to_text(canonical.encode(issue_ticket(parts, vault, job))),
+        canonical.to_text(job.sealed_spec),
+        patience / 1000,
+    )
+    with parts.ledger.transaction():
+        current = parts.ledger.get(job.id)
+        # Its worker may have reported already, or another scheduler claimed it.
+        if current is None or current.state != WAITING or current.fence != job.fence:
+            return current or job
+        current = lifecycle.published(current, now_ms, patience)
+        parts.ledger.update(current)
+    logger.info("job %s published: %s, fence %d", job.id.hex(), kind.task, job.fence)
+    return current
+
+
+def dispatch_all(parts: Parts, registry: Registry, jobs: Sequence[Job], now_ms: int) -> None:
+    """Publish claimed jobs, in order.
+
+    Raises:
+        BrokerUnreachable, LedgerError: see `dispatch`; the rest is left to the reaper as well.
+    """
+    for job in jobs:
+        dispatch(parts, registry, job, now_ms)
+
+
+def end(parts: Parts, job: Job, state: str, now_ms: int, *, code: str = "") -> Job:
+    """End a job from the scheduler's side, unless it has ended meanwhile; returns it as it is afterwards."""
+    with parts.ledger.transaction():
+        current = parts.ledger.get(job.id)
+        if current is None or current.over:
+            return current or job
+        current = lifecycle.ended(current, state, now_ms, code=code)
+        store_end(parts, current)
+    verdicts.announce(parts, current)
+    return current
+
+
+def store_end(parts: Parts, job: Job) -> None:
+    """Store a job that has just ended, inside a transaction."""
+    parts.ledger.update(job)
+    parts.ledger.forget_details(job.id)
+    if job.kind == TIDY and job.state == lifecycle.DONE:
+        parts.ledger.set_tidied(job.id)

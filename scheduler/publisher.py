@@ -1,0 +1,45 @@
+"""The scheduler's way to the broker: Celery for wake-ups, plain lists for letters, one key for its status."""
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from config.queues import status_key
+from crypto.registry import SCHEDULER
+from workers.lists import BrokerUnreachable, Lists
+from workers.task import send
+
+STATUS_LIFE_S = 60
+
+
+class BrokerPublisher(Lists):
+    """A `scheduler.parts.Publisher` over a real broker. Not to be shared between processes.
+
+    Args:
+        app: of the scheduler's role.
+        broker_url: with the scheduler's user and password.
+    """
+
+    def __init__(self, app: Celery, broker_url: str) -> None:
+        super().__init__(broker_url)
+        self._app = app
+
+    def wake(self, task: str, ticket: str, spec: str, expires_s: float) -> None:
+        """See `Publisher`."""
+        try:
+            send(self._app, task, ticket, spec, expires_s=expires_s)
+        except OperationalError as error:
+            raise BrokerUnreachable(
+                f"a wake-up could not be put on the message broker: {type(error.__cause__ or error).__name__}",
+                remedy="check that the message broker is up",
+            ) from error
+
+    def publish_status(self, status: bytes) -> None:
+        """See `Publisher`; a status that is older than STATUS_LIFE_S is gone."""
+        try:
+            self._redis.set(status_key(SCHEDULER), status, ex=STATUS_LIFE_S)
+        except RedisError as error:
+            raise BrokerUnreachable(
+                f"the status could not be put on the message broker: {type(error).__name__}",
+                remedy="check that the message broker is up",
+            ) from error

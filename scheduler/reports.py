@@ -1,0 +1,141 @@
+"""A worker reports: its job's lease is renewed, its job goes on, ends, or is tried again."""
+
+import logging
+import re
+from typing import Final
+
+import msgspec
+
+from crypto import canonical
+from crypto.certificate import ProcessSigned, verify_process
+from crypto.errors import CryptoError
+from crypto.job import RESTORE
+from crypto.notes import WORKERS
+from crypto.registry import Registry
+from crypto.report import ALIVE, DONE, FAILED, KINDS, PLANNED, REPORT_VERSION, SEGMENT, Report
+from crypto.signing import Domain
+from scheduler import dispatch, lifecycle, verdicts
+from scheduler.errors import Dropped
+from scheduler.kinds import KINDS as JOB_KINDS
+from scheduler.lifecycle import MAX_ATTEMPTS, UNPLANNED, Job
+from scheduler.parts import Parts
+from scheduler.requests import ID_BYTES
+
+logger = logging.getLogger(__name__)
+
+MAX_SEGMENTS: Final = 10_000_000
+MAX_KMS_CALLS: Final = 1_000_000
+"""In one report."""
+MAX_OUTCOME: Final = 512 * 1024
+
+RETRYABLE_CODES: Final = ("expired",)
+"""Failures that the next attempt's new ticket cures, though the worker cannot know it."""
+
+_CODE = re.compile(r"[a-z0-9-]{0,64}")
+
+
+def report(parts: Parts, text: object, now_ms: int) -> Job:
+    """Take in a worker's report; returns the job as it is afterwards.
+
+    1. It is signed by a process of an enrolled worker.
+    2. Its numbers are within their limits.
+    3. Its job is known, of the worker's role, and of a vault that the worker is enrolled for.
+    4. It is about the present attempt of an unfinished job.
+    5. It was not counted before.
+
+    Raises:
+        Dropped: it is not, or was; nothing changed.
+        LedgerError: nothing changed; the job's lease runs out and it is driven again.
+    """
+    registry = parts.registry()
+    found = read_report(registry, text, now_ms)  # 1, 2
+    known = parts.ledger.get(found.body.job)
+    _check_worker(registry, found, known)  # 3
+    with parts.ledger.transaction():
+        job = parts.ledger.get(found.body.job)
+        if job is None or job.over or found.body.fence != job.fence or not job.claimed:  # 4
+            raise Dropped(
+                f"a report on fence {found.body.fence} of job {found.body.job.hex()} comes too late"
+            )
+        if not parts.ledger.first_time(job.id, found.body.id):  # 5
+            raise Dropped("the report was counted before")
+        job = _apply(parts, job, found.body, now_ms)
+        if job.over:
+            dispatch.store_end(parts, job)
+        else:
+            parts.ledger.update(job)
+    if job.over:
+        verdicts.announce(parts, job)
+    return job
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A report whose signature holds, and whose it is."""
+
+    identity: bytes
+    role: str
+    body: Report
+
+
+def read_report(registry: Registry, text: object, now_ms: int) -> Found:
+    """Read a task argument as a report of some enrolled worker process.
+
+    Raises:
+        Dropped: it is not one.
+    """
+    try:
+        signed = canonical.decode(ProcessSigned, canonical.from_text(text))
+        certificate, body = verify_process(registry, WORKERS, Domain.REPORT, signed, Report, now_ms)
+    except CryptoError as error:
+        raise Dropped(f"not a worker's report: {error.message}") from error
+    if body.version != REPORT_VERSION or body.kind not in KINDS:
+        raise Dropped("a report of a kind or version that is not known here")
+    if not (
+        len(body.job) == len(body.id) == ID_BYTES
+        and 0 <= body.segments <= MAX_SEGMENTS
+        and 0 <= body.segment <= MAX_SEGMENTS
+        and 0 <= body.kms_calls <= MAX_KMS_CALLS
+        and len(body.outcome) <= MAX_OUTCOME
+        and _CODE.fullmatch(body.code)
+    ):
+        raise Dropped("a report with a value out of its limits")
+    return Found(signed.certificate.signer, certificate.role, body)
+
+
+def _check_worker(registry: Registry, found: Found, job: Job | None) -> None:
+    if job is None:
+        raise Dropped("a report on a job that is not known here")
+    if not found.role == found.body.role == JOB_KINDS[job.kind].role:
+        raise Dropped("a report on a job of another role")
+    try:
+        registry.identity(found.identity).require(found.role, job.vault)
+    except CryptoError as error:
+        raise Dropped(f"a report of a worker that is not enrolled for it: {error.message}") from error
+
+
+def _apply(parts: Parts, job: Job, body: Report, now_ms: int) -> Job:
+    job = lifecycle.heard(job, now_ms, body.kms_calls)
+    if body.kind == ALIVE:
+        return job
+    if body.kind == PLANNED:
+        job = msgspec.structs.replace(job, segments=body.segments)
+        return _ended_if_delivered(parts, job, now_ms)
+    if body.kind == SEGMENT:
+        parts.ledger.add_segment(job.id, job.fence, body.segment)
+        return _ended_if_delivered(parts, job, now_ms)
+    if body.kind == DONE:
+        return lifecycle.ended(job, lifecycle.DONE, now_ms, code=body.code, outcome=body.outcome)
+    assert body.kind == FAILED
+    if (body.retryable or body.code in RETRYABLE_CODES) and job.attempts < MAX_ATTEMPTS:
+        logger.info("job %s is tried again: %s", job.id.hex(), body.code)
+        return lifecycle.again(job, now_ms)
+    return lifecycle.ended(job, lifecycle.FAILED, now_ms, code=body.code, outcome=body.outcome)
+
+
+def _ended_if_delivered(parts: Parts, job: Job, now_ms: int) -> Job:
+    """A restore has no last step: it is done when each of its segments is, in whatever order that is told."""
+    if job.kind != RESTORE or job.segments == UNPLANNED:
+        return job
+    if parts.ledger.count_segments(job.id, job.fence, job.segments) < job.segments:
+        return job
+    return lifecycle.ended(job, lifecycle.DONE, now_ms)
