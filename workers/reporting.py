@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from config.errors import StrongroomError
@@ -13,13 +13,29 @@ from crypto.errors import KeyRefused
 from crypto.report import REPORT_VERSION, Report
 from crypto.signing import Domain
 from repository.errors import StoreUnreachable
+from sources.source import Note
 from workers.admission import Job
 from workers.keys import KeyBrokerSilent, Send, VaultKeys
 from workers.lists import BrokerUnreachable
 from workers.process import Process
 
 NOTE_EVERY_S = 0.4
+MAX_NAMED = 256 * 1024
+"""Bytes of paths and texts in one letter: a larger letter would be refused as a whole."""
 ALIVE_EVERY_S = 5.0
+
+
+def in_letters(problems: Iterable[Note]) -> Iterator[tuple[Note, ...]]:
+    """`problems` in groups that one letter has room for; at least one group."""
+    group: list[Note] = []
+    room = MAX_NAMED
+    for path, text in problems:
+        room -= len(path) + 4 * len(text) + 16
+        if room < 0 and group:
+            yield tuple(group)
+            group, room = [], MAX_NAMED
+        group.append((path, text))
+    yield tuple(group)
 
 
 class TryAgain(StrongroomError):

@@ -16,7 +16,7 @@ from repository.manifest import Done, ManifestRef, Plan, Snapshot
 from repository.rules import path_key
 from sources.source import Note
 from workers.backup.session import BackupSession
-from workers.reporting import Reporter
+from workers.reporting import Reporter, in_letters
 
 logger = logging.getLogger(__name__)
 
@@ -100,4 +100,4 @@ def _outcome(snapshot: Snapshot, plan: Plan, dones: list[Done]) -> notes.Outcome
         "skipped": sum(len(done.skipped) for done in dones),
         "errors": len(errors),
     }
-    return notes.Outcome(json.dumps(result).encode(), tuple(errors))
+    return notes.Outcome(json.dumps(result).encode(), next(in_letters(errors)))

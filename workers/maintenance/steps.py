@@ -7,12 +7,15 @@ from config.errors import StrongroomError
 from crypto import notes, report
 from crypto.job import CheckSpec, TidySpec
 from repository import layout
-from repository.check import CheckReport, check
+from repository.check import CheckReport, Problem, check
 from repository.stores import open_pruner, open_reader
 from workers.admission import Job
 from workers.keys import Send, VaultKeys
 from workers.process import Process
-from workers.reporting import Reporter
+from workers.reporting import MAX_NAMED, Reporter
+
+MAX_TOUCHED = 1000
+"""Ranges of paths that one problem names."""
 
 
 class WrongSpec(StrongroomError):
@@ -39,23 +42,25 @@ def check_vault(process: Process, job: Job, reporter: Reporter, send: Send) -> N
 
 
 def _outcome(found: CheckReport) -> notes.Outcome:
+    """All the numbers, and as many of the problems as one report has room for."""
     numbers = {name: value for name, value in found._asdict().items() if isinstance(value, int)}
-    problems = [
-        {
-            "object": problem.object,
-            "error": problem.text,
-            "touches": [
-                {
-                    "snapshot": each.snapshot.hex(),
-                    "first": os.fsdecode(each.first),
-                    "last": os.fsdecode(each.last),
-                }
-                for each in problem.touched
-            ],
-        }
-        for problem in found.problems
+    told: list[dict[str, object]] = []
+    room = MAX_NAMED
+    for problem in found.problems:
+        told.append(_told(problem))
+        room -= len(json.dumps(told[-1]))
+        if room < 0:
+            break
+    result = {**numbers, "problems": told, "errors": len(found.problems)}
+    return notes.Outcome(json.dumps(result).encode(), ())
+
+
+def _told(problem: Problem) -> dict[str, object]:
+    touched = [
+        {"snapshot": each.snapshot.hex(), "first": os.fsdecode(each.first), "last": os.fsdecode(each.last)}
+        for each in problem.touched[:MAX_TOUCHED]
     ]
-    return notes.Outcome(json.dumps({**numbers, "problems": problems, "errors": len(problems)}).encode(), ())
+    return {"object": problem.object, "error": problem.text, "touches": touched}
 
 
 def tidy(job: Job, reporter: Reporter) -> None:

@@ -13,7 +13,7 @@ from repository.fetch import Fetcher, FetchFailure
 from repository.layout import CHUNK_ID
 from repository.manifest import Entry, Manifest, ManifestRef
 from sources.source import Note
-from workers.reporting import Reporter
+from workers.reporting import Reporter, in_letters
 from workers.restore.batch import Batch, batches
 from workers.restore.parcels import ParcelWriter
 from workers.restore.session import RestoreSession
@@ -34,7 +34,8 @@ def deliver_segment(session: RestoreSession, reporter: Reporter, snapshot_id: st
         failed = [_unreadable(ref, error)]
     else:
         failed = _Delivery(session, reporter, writer, manifest).run(number)
-    reporter.note(notes.SegmentDone(number, writer.sequence, tuple(failed)))
+    for group in in_letters(failed):
+        reporter.note(notes.SegmentDone(number, writer.sequence, group))
     reporter.report(report.SEGMENT, segment=number)
 
 
