@@ -60,6 +60,8 @@ def from_text(text: object, *, limit: int = MAX_MESSAGE) -> bytes:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
         raise Malformed("a task argument is not base64url") from error
+    if len(data) > limit:
+        raise Malformed(f"a task argument of {len(data)} bytes is over the limit of {limit}")
     if to_text(data) != text:
         raise Malformed("a task argument is not the canonical base64url of its bytes")
     return data

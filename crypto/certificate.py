@@ -67,12 +67,19 @@ class ProcessKeys:
         )
 
     def due(self, now_ms: int) -> bool:
-        """Whether it is time to make new keys."""
-        return now_ms > self.not_after_ms - (LIFETIME_MS - RENEW_MS)
+        """Whether it is time to make new keys: they are old, or from a future that the clock was set back from."""
+        made_ms = self.not_after_ms - LIFETIME_MS
+        return not made_ms - SKEW_MS <= now_ms <= made_ms + RENEW_MS
 
     def sign(self, domain: Domain, body: msgspec.Struct) -> ProcessSigned:
         """Sign a struct in the name of this process."""
         return ProcessSigned(self.certificate, signing.sign(self._signing, self.identity_id, domain, body))
+
+    def __repr__(self) -> str:
+        return f"<ProcessKeys of {self.identity_id.hex()}>"
+
+    def __reduce_ex__(self, protocol: object) -> str:
+        raise TypeError("process keys are not pickled or copied")
 
 
 def verify_certificate(

@@ -17,6 +17,9 @@ class ChunkIds:
 
     Args:
         chunk_id_key: the vault's key; the sub-keys derived here live as long as this object.
+
+    Raises:
+        KeyWiped: the time of `chunk_id_key` is over.
     """
 
     __slots__ = ("_key", "seed")
@@ -25,10 +28,17 @@ class ChunkIds:
         self._key = SecretKey(blake3(chunk_id_key.view(), derive_key_context=_IDS).digest())
         self.seed = int.from_bytes(blake3(chunk_id_key.view(), derive_key_context=_SEED).digest(8), "big")
         """Seed of the chunker, 64 bits."""
+        chunk_id_key.require_intact()
 
     def name(self, chunk: bytes | bytearray | memoryview) -> bytes:
-        """The 32-byte id of a chunk's plain bytes."""
-        return blake3(chunk, key=self._key.view()).digest()
+        """The 32-byte id of a chunk's plain bytes.
+
+        Raises:
+            KeyWiped: `wipe` was called.
+        """
+        name = blake3(chunk, key=self._key.view()).digest()
+        self._key.require_intact()
+        return name
 
     def wipe(self) -> None:
         """Forget the key; naming raises afterwards."""

@@ -7,14 +7,22 @@ at its maximum age, whatever is going on: that age is the bound within which a d
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from crypto.errors import CryptoError
+from crypto.errors import CryptoError, KeyWiped
 from crypto.secret import SecretKey
 
 DEFAULT_MAX_AGE_S = 300.0
 MAX_MAX_AGE_S = 900.0
+_FETCHES = 2
+"""How often one `get` asks when what it was given was revoked or out of date before it came."""
+
+
+def since_boot() -> float:
+    """Seconds since boot, those asleep included: a key does not outlive its age in a suspended machine."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Slot(NamedTuple):
@@ -37,6 +45,14 @@ class _Entry:
         self.bytes = 0
 
 
+class _Flight:
+    __slots__ = ("lock", "passengers")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.passengers = 0
+
+
 class DekCache:
     """Unwrapped keys of this process, each for a limited time, number of messages and number of bytes.
 
@@ -44,10 +60,10 @@ class DekCache:
         max_age_s: seconds from the unwrap to the wipe; at most 900.
         capacity: entries per tenant; the least recently used goes first.
         max_messages, max_bytes: how much one unwrapped key may seal or open before it must be asked for again.
-        clock: monotonic seconds.
+        clock: seconds that never go back.
 
     Raises:
-        CryptoError: `max_age_s` is out of range.
+        CryptoError: `max_age_s` or `capacity` is out of range.
     """
 
     def __init__(
@@ -57,19 +73,22 @@ class DekCache:
         capacity: int = 16,
         max_messages: int = 1 << 32,
         max_bytes: int = 1 << 45,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = since_boot,
     ) -> None:
         if not 0 < max_age_s <= MAX_MAX_AGE_S:
             raise CryptoError(
                 f"the cache's maximum age must be within 0 and {MAX_MAX_AGE_S:.0f} s, not {max_age_s}"
             )
+        if capacity < 1:
+            raise CryptoError("the cache must have room for one key at least")
         self._max_age_s = max_age_s
         self._capacity = capacity
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._clock = clock
         self._lock = threading.Lock()
-        self._flights: dict[Slot, threading.Lock] = {}
+        self._flights: dict[Slot, _Flight] = {}
+        self._revocations = 0
         self._tenants: dict[bytes, OrderedDict[Slot, _Entry]] = {}
 
     def get(self, slot: Slot, fetch: Callable[[], SecretKey], *, min_left_s: float = 0.0) -> SecretKey:
@@ -81,6 +100,9 @@ class DekCache:
 
         Returns:
             The cached key itself: it is wiped under its user's hands when its time is over.
+
+        Raises:
+            KeyWiped: each key that was given had been revoked, or was over its age, before it came.
         """
         found = self._lookup(slot, min_left_s)
         if found is not None:
@@ -89,19 +111,22 @@ class DekCache:
             found = self._lookup(slot, min_left_s)
             if found is not None:
                 return found
-            asked_at = self._clock()
-            key = fetch()
-            self._store(slot, key, asked_at)
-            return key
+            for _ in range(_FETCHES):
+                asked_at, revocations = self._clock(), self._revocations
+                key = fetch()
+                if self._store(slot, key, asked_at, revocations):
+                    return key
+                key.wipe()
+            raise KeyWiped("a key was void before it came", remedy="ask the key-broker again")
 
-    def charge(self, slot: Slot, messages: int, bytes: int) -> None:
+    def charge(self, slot: Slot, messages: int, byte_count: int) -> None:
         """Count what a key was used for; over a limit the entry ends."""
         with self._lock:
             entry = self._tenants.get(slot.tenant, OrderedDict()).get(slot)
             if entry is None:
                 return
             entry.messages += messages
-            entry.bytes += bytes
+            entry.bytes += byte_count
             if entry.messages >= self._max_messages or entry.bytes >= self._max_bytes:
                 self._drop(slot)
 
@@ -120,8 +145,9 @@ class DekCache:
             return sum(len(slots) for slots in self._tenants.values())
 
     def revoke(self, tenant: bytes, vault: bytes | None = None) -> None:
-        """Wipe all entries of a tenant, or of one of its vaults, at once."""
+        """Wipe all entries of a tenant, or of one of its vaults, at once; a key on its way is not kept either."""
         with self._lock:
+            self._revocations += 1
             for slot in list(self._tenants.get(tenant, ())):
                 if vault is None or slot.vault == vault:
                     self._drop(slot)
@@ -129,6 +155,7 @@ class DekCache:
     def clear(self) -> None:
         """Wipe everything; for the end of the process."""
         with self._lock:
+            self._revocations += 1
             for slots in list(self._tenants.values()):
                 for slot in list(slots):
                     self._drop(slot)
@@ -148,19 +175,35 @@ class DekCache:
             slots.move_to_end(slot)
             return entry.key
 
-    def _store(self, slot: Slot, key: SecretKey, asked_at: float) -> None:
+    def _store(self, slot: Slot, key: SecretKey, asked_at: float, revocations: int) -> bool:
+        """Keep a key, unless something was revoked or its time went by since it was asked for."""
         with self._lock:
+            expires = asked_at + self._max_age_s
+            if revocations != self._revocations or expires <= self._clock():
+                return False
             slots = self._tenants.setdefault(slot.tenant, OrderedDict())
             if slot in slots:
                 self._drop(slot)
             slots = self._tenants.setdefault(slot.tenant, OrderedDict())
-            slots[slot] = _Entry(key, asked_at + self._max_age_s)
+            slots[slot] = _Entry(key, expires)
             while len(slots) > self._capacity:
                 self._drop(next(iter(slots)))
+            return True
 
-    def _flight(self, slot: Slot) -> threading.Lock:
+    @contextmanager
+    def _flight(self, slot: Slot) -> Iterator[None]:
+        """One at a time for each slot; forgotten when nobody is left in it."""
         with self._lock:
-            return self._flights.setdefault(slot, threading.Lock())
+            flight = self._flights.setdefault(slot, _Flight())
+            flight.passengers += 1
+        try:
+            with flight.lock:
+                yield
+        finally:
+            with self._lock:
+                flight.passengers -= 1
+                if not flight.passengers:
+                    del self._flights[slot]
 
     def _drop(self, slot: Slot) -> None:
         """With the lock held: remove an entry and wipe its key."""

@@ -8,6 +8,7 @@ CryptoError
 ├── Untrusted            a signature, certificate or identity that does not hold
 ├── OutOfScope           a valid ticket that does not cover what was asked
 ├── Expired              a ticket, certificate or request outside its time
+├── KeyWiped             a key whose time was over before, or while, it was used
 └── KeyRefused           the key-broker said no; carries its code
 """
 
@@ -44,6 +45,10 @@ class OutOfScope(CryptoError):
 
 class Expired(CryptoError):
     """A ticket, certificate or request is used outside its time."""
+
+
+class KeyWiped(CryptoError):
+    """A key was wiped before or while it was used: its time is over. Ask for it again; what it made is void."""
 
 
 class KeyRefused(CryptoError):

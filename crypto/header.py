@@ -8,7 +8,7 @@ import struct
 from enum import IntEnum
 from typing import NamedTuple
 
-from crypto.errors import HeaderMismatch, UnknownFormat
+from crypto.errors import HeaderMismatch, Malformed, UnknownFormat
 
 MAGIC = b"SRM1"
 FORMAT_VERSION = 1
@@ -17,8 +17,10 @@ SUITE_FLOOR = 0x0001
 """Suites below this are refused whatever an object says, so that nobody can talk a reader into a weaker one."""
 
 ID_BYTES = 16
+MAX_OBJECT_ID = 32
+MAX_EPOCH = 0xFFFF_FFFF
 _FIXED = struct.Struct(">4sHH16s16sIBB")
-MAX_HEADER = _FIXED.size + 32
+MAX_HEADER = _FIXED.size + MAX_OBJECT_ID
 
 
 class Kind(IntEnum):
@@ -47,7 +49,17 @@ class Header(NamedTuple):
     object_id: bytes
 
     def encode(self) -> bytes:
-        """46 bytes and the object id (16 to 32 bytes): the clear prefix of an object and the context of its seal."""
+        """46 bytes and the object id (16 to 32 bytes): the clear prefix of an object and the context of its seal.
+
+        Raises:
+            Malformed: an id or the epoch is not one. Packing would pad or cut it, and two vaults could share a context.
+        """
+        if not (
+            len(self.tenant) == len(self.vault) == ID_BYTES
+            and ID_BYTES <= len(self.object_id) <= MAX_OBJECT_ID
+            and 1 <= self.epoch <= MAX_EPOCH
+        ):
+            raise Malformed("a header has ids of 16 bytes, an object id of 16 to 32, and an epoch from 1")
         return (
             _FIXED.pack(
                 MAGIC,
@@ -87,8 +99,10 @@ class Header(NamedTuple):
         if kind not in Kind._value2member_map_:
             raise UnknownFormat(f"object kind {kind} is not known here")
         end = _FIXED.size + length
-        if not ID_BYTES <= length <= 32 or len(data) < end:
+        if not ID_BYTES <= length <= MAX_OBJECT_ID or len(data) < end:
             raise UnknownFormat("the header is cut short")
+        if not epoch:
+            raise UnknownFormat("there is no epoch 0")
         return cls(tenant, vault, epoch, Kind(kind), bytes(data[_FIXED.size : end])), end
 
     def require(self, expected: "Header") -> None:

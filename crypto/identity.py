@@ -4,14 +4,18 @@ A process never signs with its host's identity but once an hour: `crypto.certifi
 """
 
 import os
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from crypto import canonical
+from crypto.errors import Malformed
 from crypto.hpke import HpkeKey
 from crypto.signing import Domain, Signed, sign
+
+STORED_VERSION = 1
+ID_BYTES = 16
 
 
 class _Stored(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -21,14 +25,20 @@ class _Stored(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     signing: bytes
     opening: bytes
 
+    def __repr__(self) -> str:
+        return "<stored identity>"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
+
 
 class Identity:
     """The private half of an enrolled identity. Not printed, not pickled."""
 
     __slots__ = ("_signing", "id", "name", "opening")
 
-    def __init__(self, id: bytes, name: str, signing: Ed25519PrivateKey, opening: HpkeKey) -> None:
-        self.id = id
+    def __init__(self, identity_id: bytes, name: str, signing: Ed25519PrivateKey, opening: HpkeKey) -> None:
+        self.id = identity_id
         self.name = name
         self.opening = opening
         self._signing = signing
@@ -43,20 +53,27 @@ class Identity:
         """Read what `encode` wrote.
 
         Raises:
-            Malformed: not an identity file.
+            Malformed: not an identity file, or of a version that is not known here.
         """
         stored = canonical.decode(_Stored, data)
-        return cls(
-            stored.id,
-            stored.name,
-            Ed25519PrivateKey.from_private_bytes(stored.signing),
-            HpkeKey.from_seed(stored.opening),
-        )
+        if stored.version != STORED_VERSION:
+            raise Malformed(
+                f"identity file version {stored.version} is not known here", remedy="use a newer release"
+            )
+        if len(stored.id) != ID_BYTES:
+            raise Malformed("an identity's id has not 16 bytes")
+        try:
+            signing = Ed25519PrivateKey.from_private_bytes(stored.signing)
+        except ValueError as error:
+            raise Malformed("not a signing key") from error
+        return cls(stored.id, stored.name, signing, HpkeKey.from_seed(stored.opening))
 
     def encode(self) -> bytes:
         """The private keys, for an owner-only file and nothing else."""
         return canonical.encode(
-            _Stored(1, self.id, self.name, self._signing.private_bytes_raw(), self.opening.seed())
+            _Stored(
+                STORED_VERSION, self.id, self.name, self._signing.private_bytes_raw(), self.opening.seed()
+            )
         )
 
     @property

@@ -6,6 +6,7 @@ broker and in the ledger, there are only ids and sealed bytes.
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -36,6 +37,13 @@ class _Spec(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     """URI of the vault's repository."""
     requester: bytes
     """HPKE public key that notes, results and parcels are sealed to; its private half never leaves the client."""
+
+    def __repr__(self) -> str:
+        """The kind only: a traceback or a log must not show what the job says in words."""
+        return f"<{type(self).__name__}>"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
 
 
 class InitSpec(_Spec, frozen=True, tag=INIT):

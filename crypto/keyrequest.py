@@ -10,7 +10,7 @@ import msgspec
 
 from crypto import canonical, hpke, signing
 from crypto.certificate import ProcessSigned
-from crypto.errors import KeyRefused, Untrusted
+from crypto.errors import CryptoError, KeyRefused, Malformed, Untrusted
 from crypto.hpke import HpkeKey
 from crypto.registry import KEY_BROKER, Registry
 from crypto.secret import SecretKey
@@ -20,6 +20,7 @@ REQUEST_VERSION = 1
 FRESH_MS = 60 * 1000
 """A request older or newer than this is refused."""
 MAX_WANTS = 64
+MAX_EPOCH = 0xFFFF_FFFF
 
 REFUSALS = (
     "kms-key-disabled",
@@ -100,12 +101,21 @@ def request_digest(request: ProcessSigned) -> bytes:
 
 
 def _bound(request: bytes, broker: bytes, purpose: str, epoch: int) -> bytes:
+    if not 0 <= epoch <= MAX_EPOCH:
+        raise Malformed("there is no such epoch")
     return hpke.info(Domain.KEY_REPLY, request, broker, purpose.encode(), epoch.to_bytes(4, "big"))
 
 
 def seal_key(key: SecretKey, to: bytes, request: bytes, broker: bytes, purpose: str, epoch: int) -> bytes:
-    """Seal a key to the process key `to`, bound to the request's digest and the broker's id."""
-    return hpke.seal_to(to, _bound(request, broker, purpose, epoch), key.view())
+    """Seal a key to the process key `to`, bound to the request's digest and the broker's id.
+
+    Raises:
+        Malformed: `to` is not a key, or there is no such epoch.
+        KeyWiped: the key's time was over before it was sealed.
+    """
+    sealed = hpke.seal_to(to, _bound(request, broker, purpose, epoch), key.view())
+    key.require_intact()  # or a worker would be given zeros for a key
+    return sealed
 
 
 def open_reply(
@@ -121,6 +131,7 @@ def open_reply(
         Untrusted: not from an enrolled key-broker, or the answer to another request.
         KeyRefused: the broker said no.
         SealBroken: a key does not open.
+        Malformed: not an answer, or what opens is not a key.
     """
     broker = registry.identity(reply.signer)
     broker.require(KEY_BROKER)
@@ -130,9 +141,13 @@ def open_reply(
     if body.refusal is not None:
         why = body.refusal
         raise KeyRefused(why.code, why.message, remedy=why.remedy, retryable=why.retryable)
-    keys = []
-    for given in body.given:
-        plain = bytearray(opening.open(given.sealed, _bound(request, broker.id, given.purpose, given.epoch)))
-        keys.append(SecretKey(plain))
-        plain[:] = bytes(len(plain))
+    keys: list[SecretKey] = []
+    try:
+        for given in body.given:
+            bound = _bound(request, broker.id, given.purpose, given.epoch)
+            keys.append(SecretKey(opening.open(given.sealed, bound)))
+    except CryptoError:
+        for key in keys:
+            key.wipe()
+        raise
     return body, keys

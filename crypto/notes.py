@@ -4,6 +4,8 @@ A worker's note is sealed to the requester's key and signed by the worker proces
 a job, is signed by the scheduler and carries a worker's sealed note with the outcome in words.
 """
 
+from typing import Any
+
 import msgspec
 
 from crypto import canonical, hpke, signing
@@ -18,7 +20,12 @@ WORKERS = (BACKUP, RESTORE, MAINTENANCE)
 
 
 class _Note(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=True):
-    pass
+    def __repr__(self) -> str:
+        """The kind only: a traceback or a log must not show what the job says in words."""
+        return f"<{type(self).__name__}>"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
 
 
 class Planned(_Note, frozen=True, tag="planned"):
@@ -27,6 +34,13 @@ class Planned(_Note, frozen=True, tag="planned"):
     segments: int
     files: int
     byte_count: int
+
+
+class Restoring(_Note, frozen=True, tag="restoring"):
+    """Which snapshot is being delivered, in how many segments."""
+
+    snapshot: bytes
+    segments: int
 
 
 class Progress(_Note, frozen=True, tag="progress"):
@@ -69,7 +83,7 @@ class Failure(_Note, frozen=True, tag="failure"):
     remedy: str
 
 
-Note = Planned | Progress | Parcel | SegmentDone | Outcome | Failure
+Note = Planned | Restoring | Progress | Parcel | SegmentDone | Outcome | Failure
 
 
 class _Box(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ and one Cobblestone-256 message: a table, then the chunks' bytes, still compress
 
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -23,6 +23,8 @@ PARCEL_VERSION = 1
 MAX_HEAD = 64 * 1024
 MAX_PARCEL = 256 << 20
 MAX_TABLE = 64 << 20
+MAX_NUMBER = 0xFFFF_FFFF
+"""Segments and the parcels of one are numbered from 0 to this."""
 _LENGTH = struct.Struct(">I")
 
 
@@ -50,13 +52,23 @@ class Piece(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     extents: tuple[int, ...]
     """Flat triples: chunk number in this parcel, offset, length."""
 
+    def __repr__(self) -> str:
+        """The kind only: a traceback or a log must not show a path."""
+        return "<Piece>"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
+
+
+Length = Annotated[int, msgspec.Meta(ge=0, le=MAX_PARCEL)]
+
 
 class ChunkInfo(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """How a chunk lies in the parcel: compression codec, plain length, and length here."""
 
     codec: int
-    raw_length: int
-    length: int
+    raw_length: Length
+    length: Length
 
 
 class ParcelTable(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -86,6 +98,8 @@ class OpenParcel(NamedTuple):
 
 
 def _bound(job: bytes, segment: int, sequence: int) -> bytes:
+    if not (0 <= segment <= MAX_NUMBER and 0 <= sequence <= MAX_NUMBER):
+        raise Malformed("there is no parcel of that number")
     return hpke.info(Domain.PARCEL, job, segment.to_bytes(4, "big"), sequence.to_bytes(4, "big"))
 
 
@@ -108,7 +122,7 @@ def write_parcel(
         The parcel as buffers to be written one after another.
 
     Raises:
-        Malformed: `requester` is not a key.
+        Malformed: `requester` is not a key, or the parcel would be larger than a reader accepts.
     """
     bound = _bound(job, segment, sequence)
     temporary = SecretKey.generate()
@@ -119,7 +133,10 @@ def write_parcel(
         )
         encoded = canonical.encode(table)
         parts: list[Buffer] = [_LENGTH.pack(len(encoded)), encoded, *payload]
-        out = memoryview(bytearray(sealed_length(sum(map(len, parts)))))
+        length = sealed_length(sum(map(len, parts)))
+        if len(encoded) > MAX_TABLE or _LENGTH.size + len(head) + length > MAX_PARCEL:
+            raise Malformed("a parcel is too large", remedy="put less into one parcel")
+        out = memoryview(bytearray(length))
         seal_into(temporary, bound, parts, out)
     finally:
         temporary.wipe()

@@ -8,6 +8,7 @@ import msgspec
 from crypto.errors import Malformed, OutOfScope, Untrusted
 
 MAX_REGISTRY = 8 << 20
+ID_BYTES = 16
 OPERATOR = "operator"
 SCHEDULER = "scheduler"
 KEY_BROKER = "key-broker"
@@ -62,16 +63,19 @@ class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     identities: tuple[Enrolled, ...] = ()
     vaults: tuple[VaultEntry, ...] = ()
 
-    def identity(self, id: bytes) -> Enrolled:
+    def identity(self, identity_id: bytes) -> Enrolled:
         """The enrolled identity of that id.
 
         Raises:
             Untrusted: none is enrolled.
         """
         for enrolled in self.identities:
-            if enrolled.id == id:
+            if enrolled.id == identity_id:
                 return enrolled
-        raise Untrusted(f"identity {id.hex()} is not enrolled", remedy="enrol it in the registry")
+        # The id comes from outside, of any length.
+        raise Untrusted(
+            f"identity {identity_id[:ID_BYTES].hex()} is not enrolled", remedy="enrol it in the registry"
+        )
 
     def holders(self, role: str, vault: bytes | None = None) -> tuple[Enrolled, ...]:
         """Every identity enrolled for a role (and a vault)."""
@@ -81,17 +85,18 @@ class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if role in each.roles and (vault is None or each.vaults is None or vault in each.vaults)
         )
 
-    def vault(self, id: bytes) -> VaultEntry:
+    def vault(self, vault_id: bytes) -> VaultEntry:
         """The vault of that id.
 
         Raises:
             OutOfScope: no such vault.
         """
         for entry in self.vaults:
-            if entry.id == id:
+            if entry.id == vault_id:
                 return entry
         raise OutOfScope(
-            f"vault {id.hex()} is not registered here", remedy="create or attach the vault first"
+            f"vault {vault_id[:ID_BYTES].hex()} is not registered here",
+            remedy="create or attach the vault first",
         )
 
     def with_identity(self, enrolled: Enrolled) -> "Registry":
@@ -113,14 +118,34 @@ class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Read a registry file.
 
         Raises:
-            Malformed: not one; says where.
+            Malformed: not one, or ambiguous: says where.
         """
         if len(data) > MAX_REGISTRY:
             raise Malformed("the registry file is too large")
         try:
             registry = msgspec.json.decode(data, type=cls)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             raise Malformed(f"the registry file cannot be read: {error}") from error
         if registry.version != 1:
             raise Malformed(f"registry version {registry.version} is not known here")
+        _require_sound(registry)
         return registry
+
+
+def _require_sound(registry: Registry) -> None:
+    """Refuse ids and roles that are not ones, and two entries of one id: which of them counts is a guess."""
+    tenants = [entry.tenant for entry in registry.vaults] + ([registry.tenant] if registry.tenant else [])
+    vaults = [entry.id for entry in registry.vaults]
+    identities = [each.id for each in registry.identities]
+    scopes = [vault for each in registry.identities for vault in each.vaults or ()]
+    if any(len(each) != ID_BYTES for each in (*tenants, *vaults, *identities, *scopes)):
+        raise Malformed("an id in the registry has not 16 bytes")
+    if len(set(vaults)) != len(vaults) or len(set(identities)) != len(identities):
+        raise Malformed("the registry has two entries of one id")
+    for each in registry.identities:
+        unknown = set(each.roles) - set(ROLES)
+        if unknown:
+            raise Malformed(
+                f"identity {each.id.hex()} has the unknown role {min(unknown)}",
+                remedy=f"the roles are {', '.join(ROLES)}",
+            )

@@ -37,21 +37,31 @@ def seal_into(key: SecretKey, context: bytes, parts: Buffer | Sequence[Buffer], 
 
     Returns:
         How many bytes were written: exactly `sealed_length(total)`.
+
+    Raises:
+        KeyWiped: the key's time was over before the message was whole; `out` holds nothing of use.
     """
     encryptor = Cobblestone256Encryptor(key.view(), context)
     written = 0
     for part in (parts,) if isinstance(parts, bytes | bytearray | memoryview) else parts:
         written += encryptor.update_into(part, out[written:])
     tail = encryptor.finalize()
+    key.require_intact()
     out[written : written + len(tail)] = tail
     return written + len(tail)
 
 
 def seal(key: SecretKey, context: bytes, parts: Buffer | Sequence[Buffer]) -> bytes:
-    """Seal one message and return it; for metadata, not for the hot path."""
+    """Seal one message and return it; for metadata, not for the hot path.
+
+    Raises:
+        KeyWiped: the key's time was over before the message was whole.
+    """
     pieces = (parts,) if isinstance(parts, bytes | bytearray | memoryview) else parts
     encryptor = Cobblestone256Encryptor(key.view(), context)
-    return b"".join([*map(encryptor.update, pieces), encryptor.finalize()])
+    sealed = b"".join([*map(encryptor.update, pieces), encryptor.finalize()])
+    key.require_intact()
+    return sealed
 
 
 def open_into(key: SecretKey, context: bytes, sealed: Buffer, out: memoryview) -> int:
@@ -65,6 +75,7 @@ def open_into(key: SecretKey, context: bytes, sealed: Buffer, out: memoryview) -
 
     Raises:
         SealBroken: altered, cut short, or sealed under another key or context.
+        KeyWiped: the key's time was over; says nothing about the message.
     """
     decryptor = Cobblestone256Decryptor(key.view(), context)
     written = 0
@@ -73,6 +84,7 @@ def open_into(key: SecretKey, context: bytes, sealed: Buffer, out: memoryview) -
         tail = decryptor.finalize()
     except (InvalidTag, ValueError) as error:
         out[: len(sealed)] = bytes(min(len(sealed), len(out)))
+        key.require_intact()  # a key wiped meanwhile is no proof of damage
         raise SealBroken("a sealed object does not open: altered, cut short, or not what it says") from error
     out[written : written + len(tail)] = tail
     return written + len(tail)
@@ -83,9 +95,11 @@ def open_sealed(key: SecretKey, context: bytes, sealed: Buffer) -> bytes:
 
     Raises:
         SealBroken: altered, cut short, or sealed under another key or context.
+        KeyWiped: the key's time was over; says nothing about the message.
     """
     decryptor = Cobblestone256Decryptor(key.view(), context)
     try:
         return b"".join((decryptor.update(sealed), decryptor.finalize()))
     except (InvalidTag, ValueError) as error:
+        key.require_intact()
         raise SealBroken("a sealed object does not open: altered, cut short, or not what it says") from error

@@ -8,9 +8,30 @@ import hmac
 import os
 from typing import Any, NoReturn, Self
 
-from crypto.errors import CryptoError
+from crypto.errors import KeyWiped, Malformed
 
 KEY_BYTES = 32
+
+
+class _Material(bytearray):
+    """Key bytes that overwrite themselves when neither their key nor a view of them is left.
+
+    Were it the key that does so, `SecretKey(x).view()` would be a view of zeros: the key is gone once it returned.
+    """
+
+    __slots__ = ()
+
+    def wipe(self) -> None:
+        for i in range(len(self)):
+            self[i] = 0
+
+    def __del__(self) -> None:
+        self.wipe()
+
+    def __repr__(self) -> str:
+        return "<key material>"
+
+    __str__ = __repr__
 
 
 class SecretKey:
@@ -20,15 +41,15 @@ class SecretKey:
         material: 32 bytes; copied. Wipe the source yourself where that is possible.
 
     Raises:
-        CryptoError: `material` is not 32 bytes long.
+        Malformed: `material` is not 32 bytes long.
     """
 
     __slots__ = ("_material", "_wiped")
 
     def __init__(self, material: bytes | bytearray | memoryview) -> None:
         if len(material) != KEY_BYTES:
-            raise CryptoError(f"a key has {KEY_BYTES} bytes, not {len(material)}")
-        self._material = bytearray(material)
+            raise Malformed(f"a key has {KEY_BYTES} bytes, not {len(material)}")
+        self._material = _Material(material)
         self._wiped = False
 
     @classmethod
@@ -39,28 +60,34 @@ class SecretKey:
     def view(self) -> memoryview:
         """A read-only view of the bytes, for handing to a primitive; do not keep it.
 
+        Where another thread may wipe the key, call `require_intact` after the primitive is done with the view.
+
         Raises:
-            CryptoError: the key was wiped.
+            KeyWiped: the key was wiped.
+        """
+        self.require_intact()
+        return memoryview(self._material).toreadonly()
+
+    def require_intact(self) -> None:
+        """Refuse to go on with a key that was wiped, or is being wiped in another thread.
+
+        A key is marked before its first byte is overwritten, so whatever was made from its view before this call
+        returns was made from the whole key, never from zeros.
+
+        Raises:
+            KeyWiped: the key was wiped.
         """
         if self._wiped:
-            raise CryptoError(
-                "this key was wiped and can no longer be used", remedy="ask the key-broker again"
-            )
-        return memoryview(self._material).toreadonly()
+            raise KeyWiped("this key was wiped and can no longer be used", remedy="ask the key-broker again")
 
     def wipe(self) -> None:
         """Overwrite the bytes. The key cannot be used afterwards; wiping twice is harmless."""
-        self._wiped = True
-        for i in range(len(self._material)):
-            self._material[i] = 0
+        self._wiped = True  # before the first byte, see require_intact
+        self._material.wipe()
 
     def same_as(self, other: "SecretKey") -> bool:
         """Whether both hold the same bytes, in constant time."""
         return hmac.compare_digest(self.view(), other.view())
-
-    def __del__(self) -> None:
-        if hasattr(self, "_material"):
-            self.wipe()
 
     def __repr__(self) -> str:
         return "<SecretKey>"

@@ -16,6 +16,25 @@ from crypto.errors import Untrusted
 
 T = TypeVar("T")
 
+SIGNER_BYTES = 16
+_WITHOUT_SIGN = 0x7F
+_SMALL_ORDER = frozenset(
+    map(
+        bytes.fromhex,
+        (
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            "0100000000000000000000000000000000000000000000000000000000000000",
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        ),
+    )
+)
+"""The points of order 1 to 8 (their y, in every accepted encoding): under such a "key" anybody can sign anything, and
+OpenSSL does not refuse them. Source: libsodium, ge25519_has_small_order; checked by its own test here."""
+
 
 class Domain(StrEnum):
     """What a signature or a seal is for; the same bytes mean nothing in another domain."""
@@ -61,9 +80,15 @@ def verify(public: bytes, domain: Domain, signed: Signed, kind: type[T]) -> T:
         Untrusted: the signature does not hold in this domain.
         Malformed: it holds, but the body is not a canonical `kind`.
     """
+    if len(signed.signer) != SIGNER_BYTES or _is_small_order(public):
+        raise Untrusted(f"a signature is under no proper identity or key ({domain})")
     try:
         key = Ed25519PublicKey.from_public_bytes(public)
         key.verify(signed.signature, _message(domain, signed.signer, signed.body))
     except (InvalidSignature, ValueError) as error:
         raise Untrusted(f"a signature does not hold ({domain})") from error
     return canonical.decode(kind, signed.body)
+
+
+def _is_small_order(public: bytes) -> bool:
+    return public[:-1] + bytes(each & _WITHOUT_SIGN for each in public[-1:]) in _SMALL_ORDER
