@@ -96,6 +96,16 @@ class EpochSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_age_days: Annotated[int, msgspec.Meta(ge=1)] = 30
 
 
+class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where restore workers may put parcels.
+
+    Attributes:
+        areas: URIs of delivery areas beside the home's own; a request for any other is refused.
+    """
+
+    areas: tuple[str, ...] = ()
+
+
 class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Watching from outside.
 
@@ -137,6 +147,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache: CacheSettings = msgspec.field(default_factory=CacheSettings)
     kms: KmsSettings = msgspec.field(default_factory=KmsSettings)
     epoch: EpochSettings = msgspec.field(default_factory=EpochSettings)
+    delivery: DeliverySettings = msgspec.field(default_factory=DeliverySettings)
     monitor: MonitorSettings = msgspec.field(default_factory=MonitorSettings)
     schedules: tuple[Schedule, ...] = ()
 
@@ -167,6 +178,7 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
         cache=_with_environment(settings.cache, "cache", variables),
         kms=_with_environment(settings.kms, "kms", variables),
         epoch=_with_environment(settings.epoch, "epoch", variables),
+        delivery=_with_environment(settings.delivery, "delivery", variables),
         monitor=_with_environment(settings.monitor, "monitor", variables),
     )
     _check_broker(settings.broker)

@@ -151,6 +151,7 @@ class Plan(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     parent: Annotated[bytes, Meta(max_length=16)]
     kept: list[ManifestRef]
     errors: list[tuple[Path, Text]]
+    skipped: list[tuple[Path, Text]]
 
 
 class Stats(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -1,5 +1,6 @@
 """A worker's way to a key: its cache first, then the key-broker, which alone can reach the KMS."""
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -8,7 +9,8 @@ from config.errors import StrongroomError
 from config.queues import UNWRAP, reply_list
 from crypto import canonical
 from crypto.dek_cache import Slot
-from crypto.errors import KeyRefused
+from crypto.certificate import ProcessKeys
+from crypto.errors import KeyRefused, Malformed, OutOfScope, SealBroken, Untrusted
 from crypto.keyrecord import CHUNK_ID, DEK, KeyRecord
 from crypto.keyrequest import REQUEST_VERSION, KeyRequest, Want, open_reply, request_digest
 from crypto.secret import SecretKey
@@ -26,6 +28,14 @@ DEADLINE_S = 40.0
 """How long a key is asked for, all tries together."""
 PAUSE_S = 0.5
 MAX_REPLY = 1 << 20
+MIN_LEFT_S = 5.0
+"""A cached key with less time left is asked for anew, so that it does not end in the middle of a chunk."""
+SWITCHED_OFF = frozenset(
+    {"kms-key-disabled", "kms-key-pending-deletion", "kms-key-not-found", "kms-access-denied"}
+)
+"""Refusals that mean that the customer has taken the key away."""
+
+logger = logging.getLogger(__name__)
 
 Send = Callable[..., None]
 """`send(task, *args, expires_s=...)`: wakes a role."""
@@ -61,13 +71,14 @@ class VaultKeys:
 
         Raises:
             KeyRefused, KeyBrokerSilent: see `_ask`.
+            OutOfScope: the ticket does not allow it, whatever is in the cache.
             ObjectMissing: the repository has no such epoch.
         """
-        return self._key(DEK, epoch, ENCRYPT if epoch == self.sealing_epoch else DECRYPT)
+        return self._key(DEK, epoch, self._operation(epoch))
 
     def chunk_id_key(self) -> SecretKey:
         """The vault's chunk-id key; errors as for `dek`."""
-        return self._key(CHUNK_ID, 0, DECRYPT if self.sealing_epoch is None else ENCRYPT)
+        return self._key(CHUNK_ID, 0, self._operation(self.sealing_epoch))
 
     def create(self, store: WriteStore, purpose: str, epoch: int, operation: str) -> SecretKey:
         """Have a new key generated and store its wrapped form; if another was faster, its key is used.
@@ -79,8 +90,10 @@ class VaultKeys:
 
         def fetch() -> SecretKey:
             key, record = self._ask(Want(operation, purpose, epoch, b""))
+            made = canonical.decode(KeyRecord, record)
+            made.require(*self._job.vault, purpose, epoch)
             try:
-                write_key_record(store, canonical.decode(KeyRecord, record))
+                write_key_record(store, made)
             except ObjectExists:
                 key.wipe()
                 return self._unwrap(purpose, epoch, ENCRYPT)
@@ -88,14 +101,25 @@ class VaultKeys:
 
         return self._process.cache.get(slot, fetch)
 
+    def charge(self, epoch: int, messages: int, byte_count: int) -> None:
+        """Count what a DEK has sealed or opened; at its limit the cache asks for it again."""
+        self._process.cache.charge(self._slot(DEK, epoch, self._operation(epoch)), messages, byte_count)
+
     def take_calls(self) -> int:
         """KMS calls that this job caused through this object since the last time this was asked."""
         calls, self._calls = self._calls, 0
         return calls
 
+    def _operation(self, epoch: int | None) -> str:
+        return DECRYPT if self.sealing_epoch is None or epoch != self.sealing_epoch else ENCRYPT
+
     def _key(self, purpose: str, epoch: int, operation: str) -> SecretKey:
+        if operation not in self._job.ticket.operations:
+            raise OutOfScope(f"the job's ticket does not allow to {operation}")
         return self._process.cache.get(
-            self._slot(purpose, epoch, operation), lambda: self._unwrap(purpose, epoch, operation)
+            self._slot(purpose, epoch, operation),
+            lambda: self._unwrap(purpose, epoch, operation),
+            min_left_s=MIN_LEFT_S,
         )
 
     def _slot(self, purpose: str, epoch: int, operation: str) -> Slot:
@@ -110,7 +134,7 @@ class VaultKeys:
         """Ask until there is an answer that is final, or the deadline is over.
 
         Raises:
-            KeyRefused: the broker said no.
+            KeyRefused: the broker said no. If it is the customer's KMS that says so, the cached keys go at once.
             KeyBrokerSilent: it said nothing.
         """
         deadline = time.monotonic() + DEADLINE_S
@@ -118,6 +142,8 @@ class VaultKeys:
             try:
                 answer = self._ask_once(want)
             except KeyRefused as refusal:
+                if refusal.code in SWITCHED_OFF:
+                    self._process.cache.revoke(*self._job.vault)
                 if not refusal.retryable or time.monotonic() > deadline:
                     raise
             else:
@@ -137,10 +163,22 @@ class VaultKeys:
         body = KeyRequest(REQUEST_VERSION, self._job.signed_ticket, (want,), nonce, now_ms(), reply_to)
         request = keys.sign(Domain.KEY_REQUEST, body)
         self._send(UNWRAP, canonical.to_text(canonical.encode(request)), expires_s=ANSWER_S)
-        answer = process.lists.wait(reply_to, ANSWER_S)
-        if answer is None:
-            return None
+        deadline = time.monotonic() + ANSWER_S
+        while (left := deadline - time.monotonic()) > 0:
+            answer = process.lists.wait(reply_to, left)
+            if answer is None:
+                break
+            try:
+                return self._open(want, answer, request_digest(request), keys)
+            except (Malformed, Untrusted, SealBroken) as error:
+                # Anybody who can write to the list can put junk there; the broker's own answer may yet come.
+                logger.warning("ignored what is no answer of the key-broker: %s", error.message)
+        return None
+
+    def _open(self, want: Want, answer: bytes, request: bytes, keys: ProcessKeys) -> tuple[SecretKey, bytes]:
         signed = canonical.decode(Signed, answer, limit=MAX_REPLY)
-        reply, opened = open_reply(process.registry(), signed, request_digest(request), keys.opening)
+        reply, opened = open_reply(self._process.registry(), signed, request, keys.opening)
         self._calls += reply.kms_calls
+        if [(given.purpose, given.epoch) for given in reply.given] != [(want.purpose, want.epoch)]:
+            raise Untrusted("the key-broker's answer holds other keys than were asked for")
         return opened[0], reply.given[0].record

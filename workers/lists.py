@@ -56,7 +56,10 @@ class Lists:
             found = self._redis.blpop([name], timeout=timeout_s)
         except RedisError as error:
             raise _unreachable(error) from error
-        return None if found is None else bytes(found[1])
+        if found is None:
+            return None
+        element = found[1]
+        return element if isinstance(element, bytes) else element.encode()
 
     def close(self) -> None:
         """Close all connections."""

@@ -9,7 +9,7 @@ from config.errors import StrongroomError
 from config.queues import REPORT
 from crypto import canonical, notes, report
 from crypto.certificate import ProcessSigned
-from crypto.errors import KeyRefused
+from crypto.errors import KeyRefused, KeyWiped
 from crypto.report import REPORT_VERSION, Report
 from crypto.signing import Domain
 from repository.errors import StoreUnreachable
@@ -43,7 +43,7 @@ class TryAgain(StrongroomError):
 
 
 # What the scheduler tries again; everything else is final. The one place where that is decided for jobs.
-RETRYABLE = (KeyBrokerSilent, BrokerUnreachable, StoreUnreachable, TryAgain)
+RETRYABLE = (KeyBrokerSilent, KeyWiped, BrokerUnreachable, StoreUnreachable, TryAgain)
 
 
 class Reporter:

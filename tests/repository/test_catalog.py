@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 JOB = b"J" * 16
 FILES = {b"/a": b"some data", b"/b": b"other data", b"/c": b""}
-PLAN = Plan(1, 1, 3, 0, b"", [], [(b"/gone", "vanished")])
+PLAN = Plan(1, 1, 3, 0, b"", [], [(b"/gone", "vanished")], [(b"/socket", "left out")])
 
 
 def test_manifests_and_snapshots_come_back(repo: "Repo") -> None:

@@ -43,10 +43,8 @@ class Installation:
     def send(self, task: str, *arguments: str) -> None:
         """Send a task as any Celery client may."""
         app = Celery(broker=self.info.broker_url, set_as_current=False)
-        exchange = Exchange("", no_declare=True)  # type: ignore[no-untyped-call]
-        queue = Queue(  # type: ignore[no-untyped-call]
-            "scheduler", exchange, routing_key="scheduler", no_declare=True
-        )
+        exchange = Exchange("", no_declare=True)
+        queue = Queue("scheduler", exchange, routing_key="scheduler", no_declare=True)
         app.send_task(task, arguments, queue=queue, ignore_result=True)
         app.close()
 

@@ -6,6 +6,7 @@ Idempotent: two finalizers write the same objects, and the snapshot is created o
 import heapq
 import json
 import logging
+import os
 
 from crypto import notes, report
 from repository import layout
@@ -19,6 +20,9 @@ from workers.backup.session import BackupSession
 from workers.reporting import Reporter, in_letters
 
 logger = logging.getLogger(__name__)
+
+MAX_LEFT_OUT = 50
+"""Of what is never backed up, such as sockets, so many are named: the rest is counted."""
 
 
 def finalize(session: BackupSession, reporter: Reporter) -> None:
@@ -86,6 +90,7 @@ def _outcome(snapshot: Snapshot, plan: Plan, dones: list[Done]) -> notes.Outcome
     """The numbers of this job: files and bytes of the whole snapshot, the rest of what was done for it now."""
     stats = [done.stats for done in dones]
     errors = _errors(plan, dones)
+    skipped = [*plan.skipped, *(each for done in dones for each in done.skipped)]
     result = {
         "snapshot": snapshot.id.hex(),
         "files": snapshot.files,
@@ -97,7 +102,8 @@ def _outcome(snapshot: Snapshot, plan: Plan, dones: list[Done]) -> notes.Outcome
         "chunks_new": sum(s.chunks_new for s in stats),
         "chunks_reused": sum(s.chunks_reused for s in stats),
         "segments": plan.segments,
-        "skipped": sum(len(done.skipped) for done in dones),
+        "skipped": len(skipped),
+        "left_out": [{"path": os.fsdecode(path), "why": why} for path, why in skipped[:MAX_LEFT_OUT]],
         "errors": len(errors),
     }
     return notes.Outcome(json.dumps(result).encode(), next(in_letters(errors)))

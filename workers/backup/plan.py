@@ -49,6 +49,7 @@ class _Tally:
 
     kept: list[ManifestRef] = field(default_factory=list)
     errors: list[Note] = field(default_factory=list)
+    skipped: list[Note] = field(default_factory=list)
     segments: int = 0
     files: int = 0
     bytes: int = 0
@@ -87,7 +88,7 @@ def _plan_anew(session: BackupSession, reporter: Reporter) -> Plan:
         spec.paths,
         Patterns.parse(spec.excludes),
         on_error=lambda path, why: tally.errors.append((path, why)),
-        on_skip=lambda path, why: None,
+        on_skip=lambda path, why: tally.skipped.append((path, why)),
     )
     teller = _Teller(reporter, tally)
     for piece in cut(expand(found), parent.manifests if parent else [], _reader(session)):
@@ -100,7 +101,16 @@ def _plan_anew(session: BackupSession, reporter: Reporter) -> Plan:
         tally.bytes += sum(span(item) for item in piece.items)
         teller.tell()
     teller.tell(last=True)
-    plan = Plan(fence, epoch, tally.segments, started, parent.id if parent else b"", tally.kept, tally.errors)
+    plan = Plan(
+        fence,
+        epoch,
+        tally.segments,
+        started,
+        parent.id if parent else b"",
+        tally.kept,
+        tally.errors,
+        tally.skipped,
+    )
     try:
         write_plan(session.store, session.vault, session.keys, job.id, plan)
     except ObjectExists:

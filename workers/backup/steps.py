@@ -65,6 +65,7 @@ def _describe(session: BackupSession, reporter: Reporter, segment: bytes, number
         lambda files, done: reporter.progress(number, files, done),
     )
     found = writer.describe(work.items)
+    session.keys.charge(epoch, stream.chunks_new, stream.bytes_stored)
     ref = None if found.manifest is None else _store_manifest(session, epoch, segment, found.manifest)
     done = Done(ref, stream.stored, found.errors, found.skipped, found.stats)
     # Another delivery of this segment may have been faster: then its result stands, and ours is garbage.

@@ -88,18 +88,21 @@ class _Delivery:
             return 0
 
     def _deliver(self, batch: Batch) -> None:
+        # A manifest may name a chunk twice: content that occurs twice in one segment is stored once.
+        wanted = [self._chunk_id(number) for number in batch.chunks]
         chunks: dict[bytes, tuple[ChunkInfo, bytes]] = {}
-        bad: dict[int, str] = {}
-        at = {self._chunk_id(number): position for position, number in enumerate(batch.chunks)}
-        for fetched in self._fetcher.fetch(at):
+        lost: dict[bytes, str] = {}
+        for fetched in self._fetcher.fetch(wanted):
             if isinstance(fetched, FetchFailure):
-                bad[at[fetched.chunk_id]] = fetched.error.message
+                lost[fetched.chunk_id] = fetched.error.message
                 continue
             # The fetcher's buffer is used again for the next chunk.
             payload = bytes(fetched.payload)
+            self._session.keys.charge(self._index.locate(fetched.chunk_id).epoch, 1, len(payload))
             chunks[fetched.chunk_id] = (ChunkInfo(fetched.codec, fetched.raw_len, len(payload)), payload)
+        bad = {position: lost[chunk_id] for position, chunk_id in enumerate(wanted) if chunk_id in lost}
         pieces = [piece for piece in batch.pieces if self._whole(piece, bad)]
-        found = [chunks.get(chunk_id, _LOST) for chunk_id in at]
+        found = [chunks.get(chunk_id, _LOST) for chunk_id in wanted]
         table = ParcelTable(tuple(info for info, _ in found), tuple(pieces), b"")
         self._writer.deliver(table, [payload for _, payload in found])
         self._files += sum(piece.last for piece in pieces)

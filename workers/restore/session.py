@@ -29,6 +29,10 @@ class WrongSpec(StrongroomError):
     """The job's spec is of another kind than the task."""
 
 
+class ForeignDelivery(StrongroomError):
+    """The request names a delivery area that this worker may not write to."""
+
+
 @dataclass
 class RestoreProcess:
     """What a restore process keeps from task to task: the indexes of the vaults it last read."""
@@ -55,6 +59,7 @@ class RestoreSession:
 
     Raises:
         StoreError: the repository or the delivery area cannot be reached.
+        ForeignDelivery: the delivery area is not one of this installation.
         WrongSpec: the job is neither a restore nor a listing.
     """
 
@@ -68,7 +73,7 @@ class RestoreSession:
         self.send = send
         self.vault = job.vault
         self.store: ReadStore = open_reader(spec.repo)
-        self.delivery: WriteStore = open_writer(spec.delivery)
+        self.delivery: WriteStore = open_writer(_allowed(own.process, spec.delivery))
         self.keys = VaultKeys(own.process, job, self.store, send)
 
     def prove_vault(self) -> None:
@@ -130,6 +135,20 @@ class RestoreSession:
 
     def _names(self) -> list[str]:
         return [name.rpartition("/")[2] for name in self.store.list("snapshots/")]
+
+
+def _allowed(process: Process, area: str) -> str:
+    """A requester chooses among the areas of this installation; nothing else on this host is written to.
+
+    Raises:
+        ForeignDelivery: any other place.
+    """
+    if area != process.home.delivery.as_uri() and area not in process.settings.delivery.areas:
+        raise ForeignDelivery(
+            "the request names a delivery area that is not this installation's",
+            remedy="add it to areas in the section [delivery] of the restore worker's config.toml",
+        )
+    return area
 
 
 def _ignore_damaged(name: str, error: RepositoryError) -> None:

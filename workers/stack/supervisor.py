@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -161,6 +162,8 @@ class Supervisor:
 
         def main() -> None:
             self.passwords.keep_only(role.name)
+            # What a role has no time to remove is removed with the folder.
+            tempfile.tempdir = str(self.folder)
             become(role, self._context(role, writable))
 
         pid = fork(main, log=self.home.logs / f"{role.name}.log", keep=(writable,))

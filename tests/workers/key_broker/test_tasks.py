@@ -42,7 +42,7 @@ class Valkey:
 
     socket: Path
     passwords: dict[str, bytes]
-    root: "redis.Redis[bytes]"
+    root: redis.Redis
 
     def url(self, user: str) -> str:
         return f"redis+socket://{user}:{self.passwords[user].decode()}@{self.socket}?virtual_host=0"
