@@ -1,0 +1,126 @@
+"""Words on the command line, made into values; what means nothing is refused before anything is started."""
+
+import os
+import posixpath
+import re
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from client.errors import BadArgument, MissingPath
+from sources.patterns import Patterns
+
+LATEST = "latest"
+MIN_PREFIX = 4
+_SNAPSHOT = re.compile(r"[0-9a-f]{4,32}")
+_VAULT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_KMS = re.compile(r"local-kms://[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class SnapshotPath(NamedTuple):
+    """`SNAPSHOT[:PATH]`; `path` is absolute, or empty for the whole snapshot."""
+
+    snapshot: str
+    path: bytes
+
+
+def snapshot_path(text: str) -> SnapshotPath:
+    """Read `SNAPSHOT[:PATH]`.
+
+    Raises:
+        BadArgument: neither an id, nor a prefix of one, nor `latest`; or the path is not absolute.
+    """
+    snapshot, _, path = text.partition(":")
+    if snapshot != LATEST and not _SNAPSHOT.fullmatch(snapshot):
+        raise BadArgument(
+            f"{snapshot!r} is not a snapshot",
+            remedy=f"give an id, at least {MIN_PREFIX} digits of one, or {LATEST}",
+        )
+    if not path:
+        return SnapshotPath(snapshot, b"")
+    if not path.startswith("/") or "\0" in path:
+        raise BadArgument(f"{path!r} is not a path in a snapshot", remedy="write SNAPSHOT:/absolute/path")
+    cleaned = "/" + posixpath.normpath(path).lstrip("/")
+    return SnapshotPath(snapshot, b"" if cleaned == "/" else os.fsencode(cleaned))
+
+
+def source_paths(texts: tuple[str, ...], *, here: bool) -> tuple[bytes, ...]:
+    """Paths to back up, made absolute without following links.
+
+    Args:
+        here: whether the backup workers are on this machine, so that a path can be looked at now.
+
+    Raises:
+        MissingPath: one of them is not there.
+    """
+    paths = tuple(os.path.abspath(os.fsencode(text)) for text in texts)
+    for path in paths:
+        if here and not os.path.lexists(path):
+            raise MissingPath(
+                f"there is no {os.fsdecode(path)!r} to back up",
+                remedy="check the path; nothing was backed up",
+            )
+    return paths
+
+
+def patterns(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Patterns as given, parsed once so that a bad one is refused here.
+
+    Raises:
+        PatternError: one of them means nothing.
+    """
+    Patterns.parse(texts)
+    return texts
+
+
+def vault_name(text: str) -> str:
+    """A name for a vault.
+
+    Raises:
+        BadArgument: not letters, digits, dots, dashes and underscores, or too long.
+    """
+    if not _VAULT_NAME.fullmatch(text):
+        raise BadArgument(
+            f"{text!r} is not a name for a vault", remedy="use up to 64 letters, digits, dots and dashes"
+        )
+    return text
+
+
+def repository_uri(text: str) -> str:
+    """The URI of a repository in a folder, normalised; a bare or relative path is made into one.
+
+    Raises:
+        BadArgument: a scheme that this release does not have, or no path.
+    """
+    parts = urlsplit(text)
+    if parts.scheme == "s3":
+        raise BadArgument("repositories in S3 come in a later release", remedy="use file:///path for now")
+    if (
+        parts.scheme not in ("", "file")
+        or parts.netloc not in ("", "localhost")
+        or parts.query
+        or parts.fragment
+    ):
+        raise BadArgument(f"{text!r} is not the URI of a repository", remedy="write file:///path")
+    path = unquote(parts.path) if parts.scheme else text
+    if not path or "\0" in path:
+        raise BadArgument(f"{text!r} names no folder", remedy="write file:///path")
+    return Path(os.path.abspath(path)).as_uri()
+
+
+def kms_uri(text: str) -> str:
+    """The URI of a CMK.
+
+    Raises:
+        BadArgument: a KMS that this release does not have, or no name.
+    """
+    if text.startswith("aws-kms://"):
+        raise BadArgument("AWS KMS comes in a later release", remedy="use local-kms://NAME for now")
+    if not _KMS.fullmatch(text):
+        raise BadArgument(f"{text!r} is not the URI of a CMK", remedy="write local-kms://NAME")
+    return text
+
+
+def folder_of(uri: str) -> Path:
+    """The folder that a `file://` URI of `repository_uri` names."""
+    return Path(unquote(urlsplit(uri).path))

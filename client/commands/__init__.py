@@ -1,0 +1,1 @@
+"""One module for each verb; `client.cli` imports only the one that is used."""

@@ -1,0 +1,48 @@
+"""`strongroom ls`."""
+
+import stat
+from typing import Any
+
+import click
+
+from client.arguments import snapshot_path
+from client.installation import Installation
+from client.listing import Line, list_entries, path_of
+from client.output import json_line, json_option, path_fields, shown, time_of_ns
+from client.session import open_session
+
+
+@click.command(epilog="Example: strongroom ls documents latest:/home/me/documents")
+@click.argument("vault")
+@click.argument("snapshot", metavar="SNAPSHOT[:PATH]")
+@json_option
+def command(vault: str, snapshot: str, as_json: bool) -> None:
+    """List what is in a snapshot of VAULT, or below PATH in it. SNAPSHOT is an id, a prefix of one, or latest."""
+    installation = Installation.open()
+    entry = installation.vault(vault)
+    wanted = snapshot_path(snapshot)
+    with open_session(installation) as session:
+        lines = list_entries(session, entry, wanted.snapshot, wanted.path)
+        if as_json:
+            click.echo(json_line([_fields(line) for line in lines]))
+            return
+        for line in lines:
+            click.echo(_words(line))
+
+
+def _fields(line: Line) -> dict[str, Any]:
+    fields: dict[str, Any] = {**path_fields(path_of(line)), **line}
+    if "mtime_ns" in line:
+        fields["mtime"] = time_of_ns(int(line["mtime_ns"]))
+    return fields
+
+
+def _words(line: Line) -> str:
+    path = shown(path_of(line))
+    if "error" in line:
+        return f"{'?' * 10} {path}  ({shown(str(line['error']))})"
+    target = f" -> {shown(str(line['target']))}" if line.get("target") else ""
+    owner = f"{line.get('user') or line.get('uid')}:{line.get('group') or line.get('gid')}"
+    when = time_of_ns(int(line.get("mtime_ns", 0)))[:19]
+    mode = stat.filemode(int(line.get("mode", 0)))
+    return f"{mode} {shown(owner):<16} {line.get('size', 0):>12} {when} {path}{target}"

@@ -1,0 +1,44 @@
+"""`strongroom schedule list`."""
+
+import click
+
+from client.installation import Installation
+from client.listing import ask
+from client.output import json_line, json_option, table, time_of_ms
+from client.session import open_session
+
+
+@click.group()
+def command() -> None:
+    """Show the schedules of config.toml."""
+
+
+@command.command("list", epilog="Example: strongroom schedule list")
+@json_option
+def list_schedules(as_json: bool) -> None:
+    """List the schedules with their last and next runs. They run while the stack is up."""
+    with open_session(Installation.open()) as session:
+        lines = [
+            {**line, "last": time_of_ms(line.get("last")), "next": time_of_ms(line.get("next"))}
+            for line in ask(session, "schedules")
+        ]
+    if as_json:
+        click.echo(json_line(lines))
+    elif lines:
+        table(
+            ("NAME", "VAULT", "CRON", "TIMEZONE", "LAST", "STATE", "NEXT"),
+            [
+                (
+                    line.get("name", ""),
+                    line.get("vault", ""),
+                    line.get("cron", ""),
+                    line.get("timezone", ""),
+                    (line["last"] or "never")[:19],
+                    line.get("last_state") or "-",
+                    (line["next"] or "never")[:19],
+                )
+                for line in lines
+            ],
+        )
+    else:
+        click.echo("there are no schedules; config.toml has an example", err=True)

@@ -1,0 +1,85 @@
+"""`strongroom status`."""
+
+import json
+import time
+from typing import Any
+
+import click
+
+from client.broker import Mailbox
+from client.errors import NotUp
+from client.installation import Installation
+from client.output import json_line, json_option
+from config import queues
+from config.stack_file import StackInfo, running_stack
+
+
+@click.command(epilog="Example: strongroom status")
+@json_option
+def command(as_json: bool) -> None:
+    """Show how the stack is: up since when, what waits in its queues, what the key-broker counted.
+
+    The exit code is 0 only when it is ready.
+    """
+    installation = Installation.open()
+    info = running_stack(installation.home)
+    url = info.broker_url if info else installation.settings.broker.url
+    if not url:
+        raise NotUp("no stack is up", remedy="start one with `strongroom up`; other commands bring their own")
+    mailbox = Mailbox(url, installation.settings)
+    try:
+        found = {
+            "ready": True,
+            "stack": _stack(info),
+            "queues": mailbox.waiting(),
+            "roles": {role: _json(mailbox.status(role)) for role in (queues.SCHEDULER, queues.KEY_BROKER)},
+        }
+    finally:
+        mailbox.close()
+    click.echo(json_line(found) if as_json else _words(found))
+
+
+def _stack(info: StackInfo | None) -> dict[str, Any] | None:
+    if info is None:
+        return None
+    return {
+        "pid": info.pid,
+        "up_seconds": round(time.time() - info.started_ms / 1000, 1),
+        "start_seconds": info.seconds,
+        "flower_url": info.flower_url,
+        "flower_user": info.flower_user,
+        "flower_password": info.flower_password,
+    }
+
+
+def _json(text: bytes) -> Any:
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return None
+
+
+def _words(found: dict[str, Any]) -> str:
+    stack = found["stack"]
+    lines = ["the stack is up" if stack is None else f"the stack is up, process {stack['pid']}"]
+    if stack and stack["flower_url"]:
+        lines.append(
+            f"Flower: {stack['flower_url']}  user {stack['flower_user']}  password {stack['flower_password']}"
+        )
+    lines.append("waiting: " + ", ".join(f"{name} {count}" for name, count in found["queues"].items()))
+    for role, status in found["roles"].items():
+        if status is not None:
+            lines += [f"{role}:", *_flat(status, "  ")]
+    return "\n".join(lines)
+
+
+def _flat(value: Any, indent: str) -> list[str]:
+    if not isinstance(value, dict):
+        return [f"{indent}{value}"]
+    lines = []
+    for name, inner in value.items():
+        if isinstance(inner, dict):
+            lines += [f"{indent}{name}:", *_flat(inner, indent + "  ")]
+        else:
+            lines.append(f"{indent}{name}: {inner}")
+    return lines

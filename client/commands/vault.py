@@ -1,0 +1,70 @@
+"""`strongroom vault create | attach | list`."""
+
+import click
+
+from client.arguments import kms_uri, repository_uri, vault_name
+from client.installation import Installation
+from client.output import json_line, json_option, table
+from client.vaults import attach_vault, create_vault
+from crypto.registry import VaultEntry
+
+_repo = click.option("--repo", required=True, metavar="URI", help="The repository: file:///path.")
+_kms = click.option("--kms", required=True, metavar="URI", help="The CMK: local-kms://NAME.")
+
+
+@click.group()
+def command() -> None:
+    """Make, attach and list vaults."""
+
+
+@command.command(
+    epilog="Example: strongroom vault create documents --repo file:///backup/documents --kms local-kms://documents"
+)
+@click.argument("name")
+@_repo
+@_kms
+@json_option
+def create(name: str, repo: str, kms: str, as_json: bool) -> None:
+    """Make the vault NAME in a new or empty folder. A CMK of the local KMS is made if there is none."""
+    entry = create_vault(Installation.open(), vault_name(name), repository_uri(repo), kms_uri(kms))
+    _show(entry, "made", as_json=as_json)
+
+
+@command.command(
+    epilog="Example: strongroom vault attach documents --repo file:///backup/documents --kms local-kms://documents"
+)
+@click.argument("name")
+@_repo
+@_kms
+@json_option
+def attach(name: str, repo: str, kms: str, as_json: bool) -> None:
+    """Use an existing repository as the vault NAME; all that is needed besides it is its CMK."""
+    entry = attach_vault(Installation.open(), vault_name(name), repository_uri(repo), kms_uri(kms))
+    _show(entry, "attached", as_json=as_json)
+
+
+@command.command("list", epilog="Example: strongroom vault list")
+@json_option
+def list_vaults(as_json: bool) -> None:
+    """List the vaults of this home."""
+    vaults = Installation.open().registry.vaults
+    if as_json:
+        click.echo(json_line([_fields(entry) for entry in vaults]))
+    elif vaults:
+        table(("NAME", "REPOSITORY", "CMK"), [(entry.name, entry.repo, entry.kms) for entry in vaults])
+    else:
+        click.echo("no vaults yet; make one with `strongroom vault create`", err=True)
+
+
+def _show(entry: VaultEntry, done: str, *, as_json: bool) -> None:
+    click.echo(json_line(_fields(entry)) if as_json else f"vault {entry.name} {done} ({entry.id.hex()})")
+
+
+def _fields(entry: VaultEntry) -> dict[str, str]:
+    return {
+        "name": entry.name,
+        "vault": entry.id.hex(),
+        "tenant": entry.tenant.hex(),
+        "repo": entry.repo,
+        "kms": entry.kms,
+    }

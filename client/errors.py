@@ -1,0 +1,99 @@
+"""What can go wrong where the person is.
+
+ClientError
+├── NotInitialised          there is no home yet
+├── AlreadyInitialised      there is one already
+├── BadArgument             a word on the command line that means nothing
+├── MissingPath             a path to back up is not there
+├── UnknownVault            no vault of that name
+├── VaultExists             the name, or the place, is taken
+├── StackFailed             the embedded stack does not start, or died
+├── NotUp                   no stack is kept up
+├── BrokerUnreachable       the message broker does not answer
+├── SchedulerSilent         the scheduler does not answer
+├── JobFailed               the job failed for good; carries the code that the workers gave
+├── Interrupted             Ctrl-C or SIGTERM; exit code 130
+├── ChunkUnusable           one chunk of a parcel cannot be used
+└── EntryDamaged            one entry of a parcel is not what the snapshot says
+"""
+
+import re
+
+from config.errors import StrongroomError
+
+
+class ClientError(StrongroomError):
+    """Root of the errors of this package."""
+
+
+class NotInitialised(ClientError):
+    """There is no home yet."""
+
+
+class AlreadyInitialised(ClientError):
+    """There is a home already."""
+
+
+class BadArgument(ClientError):
+    """A word on the command line that means nothing."""
+
+
+class MissingPath(ClientError):
+    """A path to back up is not there."""
+
+
+class UnknownVault(ClientError):
+    """No vault of that name is registered."""
+
+
+class VaultExists(ClientError):
+    """The vault's name, or its place, is taken."""
+
+
+class StackFailed(ClientError):
+    """The embedded stack does not start, or died."""
+
+
+class NotUp(ClientError):
+    """No stack is kept up."""
+
+
+class BrokerUnreachable(ClientError):
+    """The message broker does not answer."""
+
+
+class SchedulerSilent(ClientError):
+    """The scheduler does not answer."""
+
+
+class JobFailed(ClientError):
+    """A job failed for good.
+
+    Args:
+        code: a stable word, such as `kms-key-disabled`.
+    """
+
+    def __init__(self, code: str, message: str, *, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.code = code
+
+
+class Interrupted(ClientError):
+    """The person, or the system, asked to stop."""
+
+    exit_code = 130
+
+
+class ChunkUnusable(ClientError):
+    """One chunk of a parcel cannot be used; entries that do not need it can be delivered."""
+
+
+class EntryDamaged(ClientError):
+    """One entry of a parcel is not what the snapshot says; nothing of it is left in the target."""
+
+
+def code_of(error: StrongroomError) -> str:
+    """The stable word for an error: the workers' code, or the name of its class in lower case."""
+    if isinstance(error, JobFailed):
+        return error.code
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()

@@ -1,0 +1,199 @@
+"""The installation as the command sees it: home, settings, registry, operator identity; and how it is made."""
+
+import fcntl
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from client.errors import AlreadyInitialised, ClientError, NotInitialised, UnknownVault
+from client.template import CONFIG_TOML
+from config.home import OWNER_ONLY_FILE, Home
+from config.settings import Settings, load
+from crypto.identity import Identity
+from crypto.registry import MAX_REGISTRY, OPERATOR, ROLES, Enrolled, Registry, VaultEntry
+
+MAX_IDENTITY = 64 * 1024
+_PACKAGES = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What every command but `init` starts from."""
+
+    home: Home
+    settings: Settings
+    registry: Registry
+    operator: Identity
+
+    @classmethod
+    def open(cls, home: Home | None = None) -> "Installation":
+        """Read an installation.
+
+        Args:
+            home: instead of the one that STRONGROOM_HOME names.
+
+        Raises:
+            NotInitialised: there is none.
+            ConfigError, Malformed: a file of it is damaged.
+        """
+        home = home or Home.from_env()
+        if not home.registry_file.exists():
+            raise NotInitialised(
+                f"there is no Strongroom in {home.root}",
+                remedy="run `strongroom init` or set STRONGROOM_HOME",
+            )
+        operator = Identity.decode(_read(home.identities / OPERATOR, MAX_IDENTITY))
+        return cls(home, load(home), read_registry(home), operator)
+
+    def vault(self, name: str) -> VaultEntry:
+        """The vault of that name.
+
+        Raises:
+            UnknownVault: there is none; says which there are.
+        """
+        for entry in self.registry.vaults:
+            if entry.name == name:
+                return entry
+        known = ", ".join(entry.name for entry in self.registry.vaults)
+        raise UnknownVault(
+            f"there is no vault {name!r}",
+            remedy=f"use one of: {known}" if known else "make one with `strongroom vault create`",
+        )
+
+
+def read_registry(home: Home) -> Registry:
+    """The registry of `home`.
+
+    Raises:
+        ClientError, Malformed: it cannot be read.
+    """
+    return Registry.decode(_read(home.registry_file, MAX_REGISTRY))
+
+
+def change_registry(home: Home, change: Callable[[Registry], Registry]) -> Registry:
+    """Replace the registry by what `change` makes of it: atomic, durable, one command at a time.
+
+    Raises:
+        ClientError, Malformed: it cannot be read or written; also whatever `change` raises, and nothing is changed.
+    """
+    with _locked(home.registry_file.with_suffix(".lock")):
+        changed = change(read_registry(home))
+        write_private(home.registry_file, changed.encode())
+    return changed
+
+
+def without_vault(vault: bytes) -> Callable[[Registry], Registry]:
+    """A change for `change_registry`: the vault of that id is no longer registered."""
+
+    def change(registry: Registry) -> Registry:
+        left = tuple(entry for entry in registry.vaults if entry.id != vault)
+        return msgspec.structs.replace(registry, vaults=left)
+
+    return change
+
+
+def initialise(home: Home, *, passphrase: bool = False) -> Registry:
+    """Make an installation: folders, one identity for each role, the registry, settings, and the local keystore.
+
+    Args:
+        passphrase: lock the keystore with a passphrase (asked on the terminal) in place of a key file.
+
+    Raises:
+        AlreadyInitialised: there is one; nothing is changed.
+        ConfigError, ClientError: a file or folder cannot be made.
+    """
+    if home.registry_file.exists():
+        raise AlreadyInitialised(
+            f"{home.root} is a Strongroom already", remedy="use it, or choose another STRONGROOM_HOME"
+        )
+    home.create()
+    if not any(home.kms_dir.iterdir()):
+        _make_keystore(home, passphrase=passphrase)
+    registry = Registry(tenant=secrets.token_bytes(16))
+    for role in ROLES:
+        identity = Identity.generate(role)
+        write_private(home.identities / role, identity.encode())
+        registry = registry.with_identity(
+            Enrolled(identity.id, role, (role,), identity.sign_public, identity.opening.public)
+        )
+    if not home.settings_file.exists():
+        write_private(home.settings_file, CONFIG_TOML.encode())
+    write_private(home.registry_file, registry.encode())  # last: a home with a registry is complete
+    return registry
+
+
+def python_command(module: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """Arguments and environment that run one of our modules in a new interpreter, wherever the caller stands.
+
+    Without -P, Python would look for `workers` and the others in the working folder first.
+    """
+    path = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH", ""))))
+    return [sys.executable, "-P", "-m", module, *arguments], {**os.environ, "PYTHONPATH": path}
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write an owner-only file, or replace one, in one step that survives a crash.
+
+    Raises:
+        ClientError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(temporary, flags, OWNER_ONLY_FILE), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ClientError(
+            f"cannot write {path}: {error.strerror}", remedy="check the space and who owns the folder"
+        ) from error
+
+
+def _make_keystore(home: Home, *, passphrase: bool) -> None:
+    command, environment = python_command(
+        "crypto.kms.admin", "--folder", str(home.kms_dir), "init", *(["--passphrase"] if passphrase else [])
+    )
+    # The terminal stays connected: a passphrase is asked there and never passes through this process.
+    done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise ClientError(
+            "the local keystore was not made", remedy="see the message above; run `strongroom init` again"
+        )
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise ClientError(
+            f"cannot read {path}: {error.strerror}", remedy="restore that file, or run `strongroom init`"
+        ) from error
+    if len(data) > limit:
+        raise ClientError(f"{path} is larger than such a file can be", remedy="restore it from a copy")
+    return data
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY_FILE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

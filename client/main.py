@@ -1,0 +1,106 @@
+"""The `strongroom` command. Each verb is a module that is imported only when it is used."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module, metadata
+from typing import Final
+
+import click
+
+from client.errors import ClientError, Interrupted, code_of
+from client.output import json_line, shown
+from config.errors import StrongroomError
+
+DEBUG_VARIABLE: Final = "STRONGROOM_DEBUG"
+VERBS: Final = {
+    "init": "Make a home: identities, registry, settings, local keystore.",
+    "vault": "Make, attach and list vaults.",
+    "backup": "Back up files and folders into a vault.",
+    "snapshots": "List a vault's snapshots.",
+    "ls": "List the content of a snapshot.",
+    "restore": "Restore a snapshot, or a part of one, into a folder.",
+    "check": "Verify a vault's repository.",
+    "up": "Start the stack and keep it up.",
+    "down": "Stop the stack that is kept up.",
+    "status": "Show how the stack is.",
+    "schedule": "Show the schedules of config.toml.",
+    "jobs": "Show the newest jobs.",
+}
+"""Every verb with its line in the overview, which therefore needs no import."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are `client.commands.<verb>.command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The verbs, in the order of a vault's life."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a verb."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"client.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The overview."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"strongroom {metadata.version('strongroom')}")
+        ctx.exit()
+
+
+@click.command(cls=LazyGroup, epilog="State lives in STRONGROOM_HOME (default ~/.strongroom).")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version)
+def group() -> None:
+    """Encrypted backups whose keys stay in your own KMS.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 finished but something could not be read or restored,
+    130 interrupted.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; always ends in SystemExit."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = group.main(words, prog_name="strongroom", standalone_mode=False)
+    except StrongroomError as error:
+        code = _tell(error, as_json="--json" in words)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+        code = _tell(
+            ClientError(shown(what), remedy="check the space and the permissions there"),
+            as_json="--json" in words,
+        )
+    except (KeyboardInterrupt, click.Abort):
+        code = _tell(Interrupted("interrupted"), as_json="--json" in words)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell(error: StrongroomError, *, as_json: bool) -> int:
+    if os.environ.get(DEBUG_VARIABLE):
+        raise error
+    click.echo(f"strongroom: {error.message}", err=True)
+    if error.remedy:
+        click.echo(f"  -> {error.remedy}", err=True)
+    if as_json:
+        click.echo(json_line({"error": error.message, "remedy": error.remedy, "code": code_of(error)}))
+    return error.exit_code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""What the commands print: JSON for programs, aligned words for people."""
+
+import base64
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import click
+
+EXIT_INCOMPLETE: Final = 3
+"""Finished, but something could not be read or restored."""
+_UNITS: Final = ("B", "KB", "MB", "GB", "TB", "PB")
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON value as the last line of standard output."
+)
+
+
+def json_line(value: object) -> str:
+    """One line of JSON in ASCII; a path that is not UTF-8 keeps its bytes as Python's surrogate escapes."""
+    return json.dumps(value)
+
+
+def path_fields(path: bytes, name: str = "path") -> dict[str, str]:
+    """A path for JSON: as text, and in base64 as well when it is not UTF-8."""
+    fields = {name: os.fsdecode(path)}
+    if not _is_utf8(path):
+        fields[f"{name}_b64"] = base64.b64encode(path).decode()
+    return fields
+
+
+def shown(text: str | bytes) -> str:
+    """Text that may go to a terminal: control characters and undecodable bytes are written out."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
+def size(count: float) -> str:
+    """A number of bytes in a unit that fits."""
+    for unit in _UNITS:
+        if count < 1000 or unit == _UNITS[-1]:
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+
+
+def time_of_ns(ns: int) -> str:
+    """Nanoseconds since 1970 as ISO 8601 in UTC, to the microsecond."""
+    try:
+        return (
+            datetime.fromtimestamp(ns // 1_000_000_000, UTC)
+            .replace(microsecond=ns % 1_000_000_000 // 1000)
+            .isoformat()
+            .replace("+00:00", "Z")
+        )
+    except (ValueError, OverflowError, OSError):
+        return f"@{ns // 1_000_000_000}"
+
+
+def time_of_ms(ms: int | None) -> str | None:
+    """Milliseconds since 1970 as ISO 8601 in UTC; None stays None."""
+    return None if ms is None else time_of_ns(ms * 1_000_000)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print aligned columns: numbers to the right, everything else to the left."""
+    texts = [[shown(str(cell)) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(headings, *texts, strict=True)]
+    for line in [list(headings), *texts]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def tell_paths(heading: str, paths: Iterable[tuple[bytes, str]]) -> None:
+    """Name paths and what is wrong with each, on standard error."""
+    first = True
+    for path, why in paths:
+        if first:
+            click.echo(heading, err=True)
+            first = False
+        click.echo(f"  {shown(path)}: {shown(why)}", err=True)
+
+
+def summary(values: Mapping[str, Any]) -> None:
+    """Print a few named values, one a line."""
+    width = max(map(len, values))
+    for name, value in values.items():
+        click.echo(f"{name.rjust(width)}  {shown(str(value))}")
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,65 @@
+"""One opener process: takes parcels from the delivery area, opens them, and has their files written."""
+
+import signal
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NamedTuple
+
+from client.delivery import ParcelReader
+from client.restore.assembler import Assembler
+from client.restore.messages import Answer, EndSegment, Order, Take, Took, decode_order, encode
+from config.errors import StrongroomError
+from config.hardening import die_with_parent, harden_process
+from crypto.hpke import HpkeKey
+from crypto.parcel import read_parcel
+from crypto.registry import Registry
+
+
+class OpenerTask(NamedTuple):
+    """What an opener has to know; inherited by fork, never written anywhere."""
+
+    registry: Registry
+    opening: HpkeKey
+    job: bytes
+    delivery: str
+    staging: Path
+    strip: bytes
+
+
+def run_opener(pipe: Connection, task: OpenerTask, parent: int) -> None:
+    """Follow the orders in `pipe` until its other end is closed.
+
+    Args:
+        parent: process id of the command; the opener dies with it.
+    """
+    die_with_parent(parent)
+    harden_process()
+    # Ctrl-C reaches the whole terminal group: what happens then is the command's to decide.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    reader = ParcelReader(task.delivery, task.job)
+    assembler = Assembler(task.staging, task.strip)
+    try:
+        while True:
+            pipe.send_bytes(encode(_answer(task, reader, assembler, decode_order(pipe.recv_bytes()))))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        assembler.close()  # the command has closed its end: it needs nothing more
+
+
+def _answer(task: OpenerTask, reader: ParcelReader, assembler: Assembler, order: Order) -> Answer:
+    if isinstance(order, EndSegment):
+        return assembler.end_segment(order.segment)
+    try:
+        files, byte_count = _take(task, reader, assembler, order)
+    except StrongroomError as error:
+        return Took(order.segment, order.sequence, 0, 0, error.message or type(error).__name__)
+    return Took(order.segment, order.sequence, files, byte_count, "")
+
+
+def _take(task: OpenerTask, reader: ParcelReader, assembler: Assembler, order: Take) -> tuple[int, int]:
+    segment, sequence = order.segment, order.sequence
+    sealed = reader.read(segment, sequence)
+    parcel = read_parcel(task.registry, sealed, task.job, segment, sequence, task.opening, order.heard_ms)
+    written = assembler.take(segment, parcel)
+    reader.remove(segment, sequence)
+    return written

@@ -1,0 +1,253 @@
+"""One restore, from the request to the finished tree.
+
+Letters say which parcels are there; opener processes write them into a staging folder; the finisher puts the tree in
+place. Whatever was asked for and is not there in the end is named: by the worker, by an opener, or, when a parcel
+was lost or damaged whole, by comparing the target with the snapshot's listing.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from client.delivery import delivery_area
+from client.errors import ClientError, Interrupted, JobFailed
+from client.job import POLL_S, Finished, Job
+from client.progress import Meter, Silent, silent
+from client.restore.audit import name_missing
+from client.restore.finish import Finisher
+from client.restore.messages import EndSegment, SegmentReport, Take, Took
+from client.restore.opener import OpenerTask
+from client.restore.pool import OpenerPool
+from client.restore.staging import Staging
+from client.restore.wanted import Wanted
+from client.session import Session
+from config.errors import StrongroomError
+from config.settings import cpu_count
+from crypto import job as jobs
+from crypto import notes
+from sources.source import Note
+
+_BUSY_POLL_S = 0.1
+"""How long to wait for a letter while openers work: their answers are read in between."""
+
+
+class Restored(NamedTuple):
+    """How a restore went: `snapshot` as hex, empty if unknown; `trouble`: why it ended early, or None."""
+
+    snapshot: str
+    files: int
+    byte_count: int
+    failed: dict[bytes, str]
+    notes: list[Note]
+    kms_calls: int
+    seconds: float
+    trouble: StrongroomError | None
+
+
+@dataclass
+class _Segment:
+    heard: set[int] = field(default_factory=set)
+    opened: set[int] = field(default_factory=set)
+    damaged: dict[int, str] = field(default_factory=dict)
+    parcels: int = -1
+    reported: bool = False
+
+    @property
+    def whole(self) -> bool:
+        return self.reported and self.opened >= set(range(self.parcels)) and not self.damaged
+
+
+class Restore:
+    """One restore into `target`.
+
+    Args:
+        session: connected.
+        wanted: what.
+        target: missing or empty; checked and made here, before the stack is asked for anything.
+
+    Raises:
+        TargetNotEmpty, TargetUnusable: nothing was done.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        wanted: Wanted,
+        target: Path,
+    ) -> None:
+        self._session, self._wanted = session, wanted
+        self._staging = Staging(target)
+        self._segments: dict[int, _Segment] = {}
+        self._planned = notes.Planned(-1, 0, 0)
+        self._finisher = Finisher(wanted.path)
+        self._files = self._bytes = self._kms_calls = 0
+        self._meter: Meter = Silent()
+        self._delivery = self._snapshot = ""
+        self._job = Job(session, jobs.RESTORE, wanted.vault.id, self._spec_for)
+
+    def run(self, open_meter: Callable[[], AbstractContextManager[Meter]] = silent) -> Restored:
+        """Do it. What could be delivered is in place afterwards, also when the job failed on the way.
+
+        Args:
+            open_meter: opens the display of progress; called after the opener processes were forked.
+
+        Raises:
+            Interrupted: Ctrl-C; complete files are in place, nothing else is.
+        """
+        begun = time.monotonic()
+        trouble: StrongroomError | None = None
+        try:
+            with ExitStack() as cleanup:
+                self._delivery = cleanup.enter_context(
+                    delivery_area(self._session.installation.home, self._job.id)
+                )
+                pool = OpenerPool(self._task(), cpu_count())
+                cleanup.callback(pool.close)
+                self._meter = cleanup.enter_context(open_meter())
+                try:
+                    self._follow(pool)
+                    self._drain(pool)
+                except KeyboardInterrupt:
+                    trouble = Interrupted("interrupted; what was complete by then is in place")
+                    pool.forget_parcels()
+                    self._job.cancel()
+                    self._drain(pool)
+                except StrongroomError as error:
+                    trouble = error
+                    self._drain(pool)
+            self._files += self._finisher.finish(self._staging)
+            if not self._complete and (trouble is None or isinstance(trouble, JobFailed)):
+                self._audit()
+        except BaseException:
+            self._staging.remove()
+            raise
+        return Restored(
+            self._snapshot,
+            self._files,
+            self._bytes,
+            self._finisher.failed,
+            self._finisher.notes,
+            self._kms_calls,
+            time.monotonic() - begun,
+            trouble,
+        )
+
+    @property
+    def _complete(self) -> bool:
+        """Whether every segment said that it is whole, and every parcel of it could be opened."""
+        return len(self._segments) == self._planned.segments and all(
+            segment.whole for segment in self._segments.values()
+        )
+
+    def _spec_for(self, requester: bytes) -> jobs.Spec:
+        wanted = self._wanted
+        return jobs.RestoreSpec(
+            wanted.vault.repo,
+            requester,
+            wanted.snapshot,
+            wanted.path,
+            wanted.includes,
+            wanted.excludes,
+            self._session.installation.home.delivery.as_uri(),
+        )
+
+    def _task(self) -> OpenerTask:
+        return OpenerTask(
+            self._session.registry,
+            self._job.opening,
+            self._job.id,
+            self._delivery,
+            self._staging.folder,
+            self._wanted.path,
+        )
+
+    def _follow(self, pool: OpenerPool) -> None:
+        self._job.submit()
+        while True:
+            event = self._job.next(_BUSY_POLL_S if pool.busy else POLL_S)
+            if isinstance(event, Finished):
+                self._kms_calls = event.kms_calls
+                self._finisher.fail(event.errors)
+                return
+            self._hear(pool, event)
+            self._read(pool, 0.0)
+
+    def _hear(self, pool: OpenerPool, note: notes.Note | None) -> None:
+        if isinstance(note, notes.Planned):
+            self._planned = note
+            self._show()
+        elif isinstance(note, notes.Restoring):
+            self._snapshot = note.snapshot.hex()
+        elif isinstance(note, notes.Parcel):
+            if self._segments.setdefault(note.segment, _Segment()).parcels < 0:
+                self._take(pool, note.segment, note.sequence)
+        elif isinstance(note, notes.SegmentDone):
+            segment = self._segments.setdefault(note.segment, _Segment())
+            self._finisher.fail(note.failed)
+            if segment.parcels < 0:
+                segment.parcels = note.parcels
+                # A letter may be lost while its parcel is there: what was not named is tried all the same.
+                for sequence in sorted(set(range(note.parcels)) - segment.heard):
+                    self._take(pool, note.segment, sequence)
+                pool.give(EndSegment(note.segment))
+
+    def _take(self, pool: OpenerPool, number: int, sequence: int) -> None:
+        segment = self._segments.setdefault(number, _Segment())
+        # Delivered twice is normal; what was damaged may be whole the second time.
+        if sequence not in segment.heard or sequence in segment.damaged:
+            segment.heard.add(sequence)
+            pool.give(Take(number, sequence, time.time_ns() // 1_000_000))
+
+    def _read(self, pool: OpenerPool, timeout_s: float) -> None:
+        for answer in pool.answers(timeout_s):
+            segment = self._segments.setdefault(answer.segment, _Segment())
+            if isinstance(answer, SegmentReport):
+                segment.reported = True
+                self._finisher.fail(answer.failed)
+                self._finisher.add(answer.dirs, answer.links, answer.parts, answer.notes)
+            elif answer.trouble:
+                segment.damaged[answer.sequence] = answer.trouble
+            else:
+                self._took(segment, answer)
+        self._show()
+
+    def _took(self, segment: _Segment, answer: Took) -> None:
+        segment.opened.add(answer.sequence)
+        segment.damaged.pop(answer.sequence, None)
+        self._files += answer.files
+        self._bytes += answer.byte_count
+
+    def _drain(self, pool: OpenerPool) -> None:
+        """Let the openers finish what they were given, and have them report on segments that never ended."""
+        try:
+            for number, segment in self._segments.items():
+                if segment.parcels < 0:
+                    pool.give(EndSegment(number))
+            while pool.busy:
+                self._read(pool, POLL_S)
+        except ClientError as error:
+            # An opener died: its segments count as damaged, and the audit names what they should have delivered.
+            self._finisher.notes.append((b"/", error.message))
+
+    def _audit(self) -> None:
+        """Name what should be there and is not, after parcels were lost or damaged."""
+        damaged = sum(len(segment.damaged) for segment in self._segments.values())
+        why = f"it was in one of {damaged} damaged parcels" if damaged else "it was in a parcel that was lost"
+        if not self._snapshot:
+            return  # not even planned: there is nothing that could be compared
+        wanted = replace(self._wanted, snapshot=self._snapshot)
+        try:
+            missing = name_missing(self._session, wanted, self._staging.target)
+        except StrongroomError as error:
+            where = wanted.path or b"/"
+            self._finisher.fail(
+                [(where, f"parcels were lost, and what they held is not known: {error.message}")]
+            )
+            return
+        self._finisher.fail((path, why) for path in missing)
+
+    def _show(self) -> None:
+        self._meter.show(self._files, self._planned.files, self._bytes, self._planned.byte_count)

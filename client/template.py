@@ -1,0 +1,54 @@
+"""The settings file that `strongroom init` writes: every setting with its default, commented out."""
+
+from typing import Final
+
+CONFIG_TOML: Final = """\
+# Settings of Strongroom. What is commented out is the default. An unknown key or a bad value is an error that
+# names it. Each can also be given as STRONGROOM_<SECTION>_<KEY> in the environment, which wins over this file.
+
+[broker]
+# url = ""                     # empty: every command starts the embedded stack, or uses the one that is up
+                               # several hosts: rediss://user:password@host:6379/0, with mutual TLS:
+# ca_file = ""
+# cert_file = ""
+# key_file = ""
+
+[workers]
+# backup = 2                   # processes; the default is the number of processors
+# restore = 2
+# maintenance = 1
+# keys_threads = 8
+
+[cache]
+# max_age_s = 300              # how long a worker may hold a data key; at most 900
+
+[kms]
+# rate = 50.0                  # calls per second, and how many at once, over all tenants
+# burst = 100
+# tenant_rate = 20.0           # the same for each tenant
+# tenant_burst = 40
+# deadline_s = 10.0
+# passphrase_file = ""         # its first line opens the local keystore, if that has a passphrase
+
+[epoch]
+# max_age_days = 30            # after that, a vault goes on under a new data key
+
+[delivery]
+# areas = []                   # URIs where restore workers may put parcels, beside this home's own folder
+
+[monitor]
+# flower_port = 5555           # on loopback, with `strongroom up --flower`
+# flower_user = "strongroom"
+# flower_password = ""         # empty: a new one for each run, shown by `strongroom status`
+
+# A backup that recurs while the stack is up. As many as you like.
+# [[schedules]]
+# name = "nightly"
+# vault = "documents"
+# paths = ["/home/me/documents"]
+# cron = "30 2 * * *"
+# timezone = "Europe/Berlin"
+# excludes = ["*.tmp", "node_modules"]
+# tags = ["nightly"]
+# catch_up = true              # a run that was missed is made up for, once
+"""

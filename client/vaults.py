@@ -1,0 +1,87 @@
+"""Vaults of this installation: making one, attaching one, forgetting one that did not come about."""
+
+import os
+import secrets
+from collections.abc import Callable
+
+from client.arguments import folder_of
+from client.errors import VaultExists
+from client.installation import Installation, change_registry, without_vault
+from client.job import Job
+from client.listing import list_snapshots
+from client.session import open_session
+from crypto import job as jobs
+from crypto.registry import Registry, VaultEntry
+from repository.stores import open_reader
+from repository.vault import read_vault_header
+
+
+def create_vault(installation: Installation, name: str, repo: str, kms: str) -> VaultEntry:
+    """Register a new vault and have a worker make its first objects; on failure nothing stays registered.
+
+    Raises:
+        VaultExists: the name is taken, or the folder is not empty.
+        JobFailed and others: see `client.job`.
+    """
+    _require_empty(repo)
+    entry = VaultEntry(secrets.token_bytes(16), installation.registry.tenant, name, repo, kms)
+    return _registered(
+        installation,
+        entry,
+        lambda new, proven: Job(
+            new, jobs.INIT, proven.id, lambda requester: jobs.InitSpec(proven.repo, requester)
+        ).run(),
+    )
+
+
+def attach_vault(installation: Installation, name: str, repo: str, kms: str) -> VaultEntry:
+    """Register a repository that exists, once its snapshots could be listed; on failure nothing stays registered.
+
+    Raises:
+        VaultExists: the name is taken, or the vault is registered already.
+        RepositoryError: there is no repository, or none that this release reads.
+        JobFailed and others: see `client.job`.
+    """
+    header = read_vault_header(open_reader(repo))
+    entry = VaultEntry(header.vault, header.tenant, name, repo, kms)
+    return _registered(installation, entry, list_snapshots)
+
+
+def _registered(installation: Installation, entry: VaultEntry, prove: Callable[..., object]) -> VaultEntry:
+    def add(registry: Registry) -> Registry:
+        for other in registry.vaults:
+            if other.name == entry.name or other.id == entry.id:
+                what = f"there is a vault {other.name!r} already"
+                raise VaultExists(
+                    what if other.name == entry.name else f"this repository is the vault {other.name!r} here",
+                    remedy="choose another name" if other.name == entry.name else "use it under that name",
+                )
+        return registry.with_vault(entry)
+
+    registry = change_registry(installation.home, add)
+    try:
+        with open_session(
+            Installation(installation.home, installation.settings, registry, installation.operator)
+        ) as session:
+            prove(session, entry)
+    except BaseException:
+        change_registry(installation.home, without_vault(entry.id))
+        raise
+    return entry
+
+
+def _require_empty(repo: str) -> None:
+    folder = folder_of(repo)
+    try:
+        taken = bool(os.listdir(folder))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise VaultExists(
+            f"cannot make a repository in {folder}: {error.strerror}", remedy="name a new or empty folder"
+        ) from error
+    if taken:
+        raise VaultExists(
+            f"the folder {folder} is not empty",
+            remedy="name a new or empty folder, or use `strongroom vault attach` for an existing repository",
+        )

@@ -1,0 +1,337 @@
+"""The commands on a real stack: one that is kept up for the module, and one of a single command."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.compare import compare
+from client.installation import python_command
+
+
+@dataclass
+class Shell:
+    """Runs the real command in a home of its own."""
+
+    root: Path
+
+    def run(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        command, environment = python_command("client.main", *words)
+        done = subprocess.run(
+            command,
+            env={**environment, "STRONGROOM_HOME": str(self.root / "home")},
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr + done.stdout
+        assert "Traceback" not in done.stderr
+        return done
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        return json.loads(self.run(*words, "--json", code=code).stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    shell = Shell(tmp_path_factory.mktemp("commands"))
+    tree = shell.root / "tree"
+    (tree / "sub/deep").mkdir(parents=True)
+    for number in range(40):
+        (tree / f"sub/{number}.txt").write_bytes(b"%d" % number * 1000)
+    (tree / "sub/deep/big").write_bytes(os.urandom(3 << 20))
+    (tree / "sub/link").symlink_to("deep/big")
+    os.link(tree / "sub/1.txt", tree / "hard")
+    (tree / os.fsdecode(b"caf\xe9")).write_bytes(b"latin")
+    (tree / "empty").mkdir()
+    shell.run("init")
+    shell.run("up")
+    try:
+        shell.run(
+            "vault", "create", "docs", "--repo", str(shell.root / "repository"), "--kms", "local-kms://docs"
+        )
+        yield shell
+    finally:
+        shell.run("down")
+
+
+@pytest.fixture(scope="module")
+def snapshot(shell: Shell) -> dict[str, Any]:
+    found: dict[str, Any] = shell.json(
+        "backup", "docs", str(shell.root / "tree"), "--tag", "t", "--exclude", "*.tmp"
+    )
+    return found
+
+
+def restored(shell: Shell, name: str) -> Path:
+    return shell.root / "restored" / name
+
+
+def test_backup_says_what_it_did(snapshot: dict[str, Any]):
+    assert snapshot["files"] == 44
+    assert snapshot["errors"] == 0
+    assert snapshot["chunks_new"] > 0
+    assert {"snapshot", "dirs", "bytes_read", "bytes_stored", "chunks_reused", "seconds", "kms_calls"} <= set(
+        snapshot
+    )
+
+
+def test_a_second_backup_reads_nothing(shell: Shell, snapshot: dict[str, Any]):
+    time.sleep(0.05)  # a stamp taken within the clock's tick of a change is never trusted
+    again = shell.json("backup", "docs", str(shell.root / "tree"))
+    assert again["snapshot"] != snapshot["snapshot"]
+    assert again["files"] == snapshot["files"]
+
+
+def test_snapshots(shell: Shell, snapshot: dict[str, Any]):
+    first = next(line for line in shell.json("snapshots", "docs") if line["id"] == snapshot["snapshot"])
+    assert (first["tags"], first["paths"]) == (["t"], [str(shell.root / "tree")])
+    assert {"id", "time", "paths", "tags", "files", "bytes"} <= set(first)
+    assert snapshot["snapshot"][:12] in shell.run("snapshots", "docs").stdout
+
+
+def test_ls(shell: Shell, snapshot: dict[str, Any]):
+    lines = shell.json("ls", "docs", f"{snapshot['snapshot']}:{shell.root}/tree")
+    by_path = {line["path"]: line for line in lines}
+    odd = next(line for line in lines if "path_b64" in line)
+    assert odd["path"].encode("utf-8", "surrogateescape").endswith(b"/caf\xe9")
+    assert by_path[f"{shell.root}/tree/sub/link"]["target"] == "deep/big"
+    assert by_path[f"{shell.root}/tree/sub/deep/big"]["size"] == 3 << 20
+    assert "caf\\xe9" in shell.run("ls", "docs", snapshot["snapshot"][:8]).stdout
+
+
+def test_restore_of_everything(shell: Shell, snapshot: dict[str, Any]):
+    target = restored(shell, "all")
+    done = shell.json("restore", "docs", snapshot["snapshot"][:10], "--target", str(target))
+    assert (done["snapshot"], done["errors"], done["failed"]) == (snapshot["snapshot"], 0, [])
+    assert done["files"] == 44
+    found = compare(shell.root / "tree", target / str(shell.root / "tree").lstrip("/"))
+    assert found.differences == []
+
+
+def test_restore_of_a_part(shell: Shell, snapshot: dict[str, Any]):
+    target = restored(shell, "part")
+    shell.run("restore", "docs", f"{snapshot['snapshot']}:{shell.root}/tree/sub", "--target", str(target))
+    assert compare(shell.root / "tree/sub", target).differences == []
+
+
+def test_restore_of_a_single_file(shell: Shell, snapshot: dict[str, Any]):
+    target = restored(shell, "single")
+    shell.run(
+        "restore", "docs", f"{snapshot['snapshot']}:{shell.root}/tree/sub/deep/big", "--target", str(target)
+    )
+    assert [path.name for path in target.iterdir()] == ["big"]
+    assert (target / "big").read_bytes() == (shell.root / "tree/sub/deep/big").read_bytes()
+
+
+def test_restore_with_patterns(shell: Shell, snapshot: dict[str, Any]):
+    target = restored(shell, "patterns")
+    done = shell.json(
+        "restore",
+        "docs",
+        snapshot["snapshot"],
+        "--target",
+        str(target),
+        "--include",
+        "*.txt",
+        "--exclude",
+        "1*.txt",
+    )
+    names = {path.name for path in target.rglob("*") if path.is_file()}
+    assert names == {f"{number}.txt" for number in range(40) if not str(number).startswith("1")}
+    assert done["files"] == len(names)
+
+
+def test_a_target_that_is_not_empty_is_refused(shell: Shell, snapshot: dict[str, Any]):
+    target = restored(shell, "taken")
+    target.mkdir(parents=True)
+    (target / "mine").write_bytes(b"x")
+    answer = shell.json("restore", "docs", snapshot["snapshot"], "--target", str(target), code=1)
+    assert answer["code"] == "target-not-empty"
+    assert [path.name for path in target.iterdir()] == ["mine"]
+
+
+def test_a_snapshot_that_is_not_there(shell: Shell, snapshot: dict[str, Any]):
+    target = restored(shell, "none")
+    answer = shell.json("restore", "docs", "ffffffff", "--target", str(target), code=1)
+    assert answer["code"] == "no-such-snapshot"
+    assert answer["remedy"]
+    assert not target.exists() or list(target.iterdir()) == []
+
+
+def test_a_damaged_pack_names_every_file_that_needs_it_and_delivers_the_others(shell: Shell, tmp_path: Path):
+    source, repository, out = tmp_path / "source", tmp_path / "repository", tmp_path / "out"
+    source.mkdir()
+    for name in ("one", "two", "three"):
+        (source / name).write_bytes(os.urandom(5 << 20))
+    shell.run("vault", "create", "fragile", "--repo", str(repository), "--kms", "local-kms://docs")
+    shell.json("backup", "fragile", str(source))
+    pack = next(path for path in (repository / "packs").rglob("*") if path.is_file())
+    data = bytearray(pack.read_bytes())
+    data[2000] ^= 1
+    pack.write_bytes(data)
+    done = shell.json("restore", "fragile", "latest", "--target", str(out), code=3)
+    failed = {Path(each["path"]).name for each in done["failed"]}
+    delivered = {path.name: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert len(failed) == done["errors"] == 1
+    assert failed | set(delivered) == {"one", "two", "three"}
+    assert delivered == {name: (source / name).read_bytes() for name in delivered}
+    assert shell.json("check", "fragile", "--read-data", code=3)["problems"]
+    everything = shell.run(
+        "restore", "fragile", f"latest:{source}/{failed.pop()}", "--target", str(tmp_path / "x"), code=1
+    )
+    assert "could not be restored" in everything.stderr
+
+
+def test_check(shell: Shell, snapshot: dict[str, Any]):
+    assert shell.json("check", "docs", "--read-data")["errors"] == 0
+
+
+def test_attach_from_the_repository_alone(shell: Shell, snapshot: dict[str, Any], tmp_path: Path):
+    other = Shell(tmp_path)
+    other.run("init")
+    kms = tmp_path / "home/kms"
+    for file in (shell.root / "home/kms").iterdir():
+        (kms / file.name).write_bytes(file.read_bytes())
+    entry = other.json(
+        "vault", "attach", "found", "--repo", str(shell.root / "repository"), "--kms", "local-kms://docs"
+    )
+    assert entry["name"] == "found"
+    assert snapshot["snapshot"] in [line["id"] for line in other.json("snapshots", "found")]
+    again = other.json(
+        "vault",
+        "attach",
+        "twice",
+        "--repo",
+        str(shell.root / "repository"),
+        "--kms",
+        "local-kms://docs",
+        code=1,
+    )
+    assert again["code"] == "vault-exists"
+
+
+def test_a_vault_that_could_not_be_made_is_not_registered(shell: Shell):
+    before = shell.json("vault", "list")
+    taken = shell.json(
+        "vault",
+        "create",
+        "more",
+        "--repo",
+        str(shell.root / "repository"),
+        "--kms",
+        "local-kms://docs",
+        code=1,
+    )
+    assert taken["code"] == "vault-exists"
+    same = shell.json(
+        "vault",
+        "create",
+        "docs",
+        "--repo",
+        str(shell.root / "elsewhere"),
+        "--kms",
+        "local-kms://docs",
+        code=1,
+    )
+    assert same["code"] == "vault-exists"
+    (shell.root / "file").write_bytes(b"")
+    shell.json(
+        "vault", "create", "bad", "--repo", str(shell.root / "file/x"), "--kms", "local-kms://docs", code=1
+    )
+    assert shell.json("vault", "list") == before
+
+
+def test_status_jobs_and_schedules(shell: Shell, snapshot: dict[str, Any]):
+    status = shell.json("status")
+    assert status["ready"]
+    assert set(status["queues"]) == {"scheduler", "keys", "backup", "restore", "maintenance"}
+    assert status["roles"]["key-broker"]["totals"]["kms_calls"] > 0
+    assert "kms_calls" in shell.run("status").stdout
+    kinds = {line["kind"]: line["state"] for line in shell.json("jobs")}
+    assert kinds["init"] == "done"
+    assert "backup" in shell.run("jobs").stdout
+    assert shell.json("schedule", "list") == []
+
+
+def test_a_second_stack_is_refused(shell: Shell):
+    answer = shell.json("up", code=1)
+    assert "up already" in answer["error"]
+
+
+def test_a_command_brings_its_own_stack_and_takes_it_down(shell: Shell, tmp_path: Path):
+    own = Shell(tmp_path)
+    own.run("init")
+    own.run("vault", "create", "v", "--repo", str(tmp_path / "repository"), "--kms", "local-kms://v")
+    begun = time.monotonic()
+    own.json("backup", "v", str(shell.root / "tree/sub"))
+    assert time.monotonic() - begun < 20
+    assert stack_processes(tmp_path) == []
+    assert not (tmp_path / "home/run/stack.json").exists()
+
+
+def test_nothing_is_left_when_a_command_is_killed(shell: Shell, tmp_path: Path):
+    own = Shell(tmp_path)
+    own.run("init")
+    own.run("vault", "create", "v", "--repo", str(tmp_path / "repository"), "--kms", "local-kms://v")
+    command, environment = python_command("client.main", "backup", "v", "/usr/lib")
+    child = subprocess.Popen(
+        command,
+        env={**environment, "STRONGROOM_HOME": str(tmp_path / "home")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for(lambda: len(stack_processes(tmp_path)) > 0)
+    child.kill()
+    child.wait()
+    wait_for(lambda: stack_processes(tmp_path) == [])
+
+
+def test_ctrl_c_ends_a_command_with_130_and_leaves_nothing(shell: Shell, tmp_path: Path):
+    own = Shell(tmp_path)
+    own.run("init")
+    own.run("vault", "create", "v", "--repo", str(tmp_path / "repository"), "--kms", "local-kms://v")
+    command, environment = python_command("client.main", "backup", "v", "/usr/lib", "--json")
+    child = subprocess.Popen(
+        command,
+        env={**environment, "STRONGROOM_HOME": str(tmp_path / "home")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    wait_for(lambda: any((tmp_path / "repository").glob("jobs/*/plan")))
+    child.send_signal(2)
+    out, err = child.communicate(timeout=30)
+    assert child.returncode == 130, (out, err)
+    assert json.loads(out.splitlines()[-1])["code"] == "interrupted"
+    assert b"Traceback" not in err
+    assert stack_processes(tmp_path) == []
+    assert not list((tmp_path / "repository").glob("snapshots/*"))
+
+
+def stack_processes(root: Path) -> list[int]:
+    """Living supervisors of a home."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if b"workers.stack" in line and os.fsencode(root / "home") in line:
+                found.append(int(entry.name))
+    return found
+
+
+def wait_for(condition: Any) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)

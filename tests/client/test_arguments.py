@@ -1,0 +1,87 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from client.arguments import (
+    folder_of,
+    kms_uri,
+    patterns,
+    repository_uri,
+    snapshot_path,
+    source_paths,
+    vault_name,
+)
+from client.errors import BadArgument, MissingPath
+from config.errors import StrongroomError
+
+
+@pytest.mark.parametrize(
+    ("text", "snapshot", "path"),
+    [
+        ("latest", "latest", b""),
+        ("abcd", "abcd", b""),
+        ("0123456789abcdef" * 2, "0123456789abcdef" * 2, b""),
+        ("latest:/a/b", "latest", b"/a/b"),
+        ("latest:/a//b/", "latest", b"/a/b"),
+        ("latest:/a/./b/../c", "latest", b"/a/c"),
+        ("latest://a", "latest", b"/a"),
+        ("latest:/", "latest", b""),
+        ("latest:", "latest", b""),
+        ("latest:/with:colon", "latest", b"/with:colon"),
+        ("latest:/caf\udce9", "latest", b"/caf\xe9"),
+    ],
+)
+def test_snapshot_and_path(text: str, snapshot: str, path: bytes):
+    assert snapshot_path(text) == (snapshot, path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "abc", "Latest", "xyz1", "../etc", "0" * 33, "latest:relative", "latest:/nul\0"]
+)
+def test_what_is_no_snapshot_is_refused(text: str):
+    with pytest.raises(BadArgument) as caught:
+        snapshot_path(text)
+    assert caught.value.remedy
+
+
+def test_paths_are_made_absolute_and_links_are_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    found = source_paths(("link", "./real/"), here=True)
+    assert found == (os.fsencode(tmp_path / "link"), os.fsencode(tmp_path / "real"))
+
+
+def test_a_path_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(MissingPath, match="nothing"):
+        source_paths((str(tmp_path / "nothing"),), here=True)
+    assert source_paths((str(tmp_path / "nothing"),), here=False)
+
+
+def test_repositories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert repository_uri("file:///a/b%20c") == "file:///a/b%20c"
+    assert repository_uri("/a/b c/") == "file:///a/b%20c"
+    assert repository_uri("here") == (tmp_path / "here").as_uri()
+    assert folder_of(repository_uri("/a/b c")) == Path("/a/b c")
+    for bad in ("s3://bucket/prefix", "http://x/y", "file://host/path", "file:///a?b", "", "file://"):
+        with pytest.raises(BadArgument):
+            repository_uri(bad)
+
+
+def test_cmks_and_names():
+    assert kms_uri("local-kms://docs") == "local-kms://docs"
+    assert vault_name("my-vault.1") == "my-vault.1"
+    for bad in ("aws-kms://x", "local-kms://", "local-kms://a/b", "docs"):
+        with pytest.raises(BadArgument):
+            kms_uri(bad)
+    for bad in ("", "-x", "a b", "a/b", "x" * 65):
+        with pytest.raises(BadArgument):
+            vault_name(bad)
+
+
+def test_a_bad_pattern_is_refused_before_anything_is_started():
+    assert patterns(("*.o", "/a/**/b")) == ("*.o", "/a/**/b")
+    with pytest.raises(StrongroomError, match="pattern"):
+        patterns(("[a-",))
