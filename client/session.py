@@ -7,6 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
+import click
+
 from client.broker import Mailbox, Publisher, warm_up
 from client.installation import Installation
 from client.stack import OneShotStack
@@ -80,7 +82,17 @@ def open_session(installation: Installation, *stack_arguments: str) -> Iterator[
         cleanup.callback(mailbox.close)
         publisher = Publisher(url, settings)
         cleanup.callback(publisher.close)
-        yield Session(installation, mailbox, publisher, stack, url, started)
+        session = Session(installation, mailbox, publisher, stack, url, started)
+        cleanup.callback(_tell_dropped, session)
+        yield session
+
+
+def _tell_dropped(session: Session) -> None:
+    if session.dropped:
+        click.echo(
+            f"strongroom: {session.dropped} letters were not believed: somebody else writes to the broker's lists",
+            err=True,
+        )
 
 
 @contextmanager

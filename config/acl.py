@@ -22,7 +22,12 @@ _UNACKED_COMMANDS = f"+hset +hget +hdel +zadd +zrem +zrange +watch +set +get +de
 
 # Queues that a role wakes besides its own. Every worker may consume, and put back into, only its own.
 _WAKES: Mapping[str, tuple[str, ...]] = {
-    queues.SCHEDULER: (queues.BACKUP_QUEUE, queues.RESTORE_QUEUE, queues.MAINTENANCE_QUEUE),
+    queues.SCHEDULER: (
+        queues.BACKUP_QUEUE,
+        queues.RESTORE_QUEUE,
+        queues.MAINTENANCE_QUEUE,
+        queues.KEYS_QUEUE,
+    ),
     queues.KEY_BROKER: (),
     queues.BACKUP: (queues.KEYS_QUEUE, queues.SCHEDULER_QUEUE),
     queues.RESTORE: (queues.KEYS_QUEUE, queues.SCHEDULER_QUEUE),

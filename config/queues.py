@@ -36,6 +36,7 @@ SUBMIT: Final = "scheduler.submit"
 REPORT: Final = "scheduler.report"
 TICK: Final = "scheduler.tick"
 UNWRAP: Final = "keys.unwrap"
+JOB_OVER: Final = "keys.job_over"
 PLAN_BACKUP: Final = "backup.plan"
 BACKUP_SEGMENT: Final = "backup.segment"
 FINALIZE: Final = "backup.finalize"
@@ -50,6 +51,7 @@ TASKS: Final[tuple[str, ...]] = (
     REPORT,
     TICK,
     UNWRAP,
+    JOB_OVER,
     PLAN_BACKUP,
     BACKUP_SEGMENT,
     FINALIZE,

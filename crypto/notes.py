@@ -60,11 +60,15 @@ class Parcel(_Note, frozen=True, tag="parcel"):
 
 
 class SegmentDone(_Note, frozen=True, tag="segment-done"):
-    """A restore segment is delivered whole, but for the files named here."""
+    """A restore segment is delivered whole, but for the files named here; many are named in several notes."""
 
     segment: int
     parcels: int
     failed: tuple[tuple[bytes, str], ...]
+    failures: int = 0
+    """How many paths all notes of the segment name: a note that was lost is missed."""
+    snapshot: bytes = b""
+    """What was delivered from, 16 bytes; empty for a listing."""
 
 
 class Outcome(_Note, frozen=True, tag="outcome"):

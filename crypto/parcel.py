@@ -77,6 +77,8 @@ class ParcelTable(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     chunks: tuple[ChunkInfo, ...]
     pieces: tuple[Piece, ...]
     listing: bytes
+    snapshot: bytes = b""
+    """What the pieces are from, 16 bytes: parcels of two snapshots never make one tree. Empty for a listing."""
 
 
 class ParcelHead(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

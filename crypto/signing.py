@@ -41,6 +41,7 @@ class Domain(StrEnum):
 
     CERTIFICATE = "strongroom/certificate/v1"
     TICKET = "strongroom/ticket/v1"
+    JOB_OVER = "strongroom/job-over/v1"
     JOB_REQUEST = "strongroom/job-request/v1"
     KEY_REQUEST = "strongroom/key-request/v1"
     KEY_REPLY = "strongroom/key-reply/v1"

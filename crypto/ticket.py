@@ -11,9 +11,9 @@ import msgspec
 
 from crypto import signing
 from crypto.certificate import SKEW_MS
-from crypto.errors import Expired, OutOfScope, Untrusted
+from crypto.errors import Expired, Malformed, OutOfScope, Untrusted
 from crypto.identity import Identity
-from crypto.registry import SCHEDULER, Registry
+from crypto.registry import ID_BYTES, SCHEDULER, Registry
 from crypto.signing import Domain, Signed
 
 TICKET_VERSION = 1
@@ -43,6 +43,35 @@ class Ticket(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     not_before_ms: int
     expires_ms: int
     max_unwraps: int
+
+
+class JobOver(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Says that a job has ended: from then on its tickets are good for no key, whatever their time."""
+
+    version: int
+    job: bytes
+
+
+def end(scheduler: Identity, job: bytes) -> Signed:
+    """Sign that a job is over with the scheduler's identity."""
+    return scheduler.sign(Domain.JOB_OVER, JobOver(TICKET_VERSION, job))
+
+
+def verify_end(registry: Registry, signed: Signed) -> bytes:
+    """Check that an enrolled scheduler says that a job is over; returns the job's id.
+
+    Raises:
+        Untrusted: not signed by an enrolled scheduler, or of an unknown version.
+        Malformed: it says no such thing.
+    """
+    enrolled = registry.identity(signed.signer)
+    enrolled.require(SCHEDULER)
+    said = signing.verify(enrolled.sign_public, Domain.JOB_OVER, signed, JobOver)
+    if said.version != TICKET_VERSION:
+        raise Untrusted(f"version {said.version} of a job's end is not known here")
+    if len(said.job) != ID_BYTES:
+        raise Malformed("a job's id has not 16 bytes")
+    return said.job
 
 
 def issue(scheduler: Identity, ticket: Ticket) -> Signed:

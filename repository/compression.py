@@ -9,7 +9,7 @@ ZSTD = 1
 CODECS = (RAW, ZSTD)
 
 LEVEL = 1
-PROBE = 64 * 1024
+PROBE = 16 << 10
 _PROBED_FROM = 4 * PROBE
 """Smaller chunks are not probed: compressing them costs no more than the probes."""
 _WORTHWHILE = 0.97

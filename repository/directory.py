@@ -22,6 +22,7 @@ from repository.errors import (
     StoreDenied,
     StoreError,
     StoreFull,
+    StoreMissing,
     StoreUnreachable,
     StoreUnsupported,
 )
@@ -80,13 +81,13 @@ class DirectoryReader:
     """Reads a repository in the folder `root`.
 
     Raises:
-        StoreUnreachable: the folder is not there, so perhaps its file system is not mounted.
+        StoreMissing: the folder is not there, so perhaps its file system is not mounted.
     """
 
     def __init__(self, root: Path) -> None:
         with _translated(str(root)):
             if not root.is_dir():
-                raise StoreUnreachable(f"there is no folder {root}", remedy="check the path and the mount")
+                raise StoreMissing(f"there is no folder {root}", remedy="check the path and the mount")
         self._root = root
 
     def get(self, name: str, limit: int) -> bytes:

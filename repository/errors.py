@@ -5,6 +5,7 @@ RepositoryError
 │   ├── ObjectMissing       no object of that name
 │   ├── ObjectExists        a conditional create found the name taken
 │   ├── InvalidName         a name outside the layout
+│   ├── StoreMissing        there is no such store
 │   ├── StoreDenied         the store does not let us
 │   ├── StoreFull           no room left
 │   ├── StoreUnsupported    the store cannot do what a repository needs
@@ -42,6 +43,10 @@ class InvalidName(StoreError):
     """The name is not one that the layout can produce."""
 
 
+class StoreMissing(StoreError):
+    """The place where the store should be is not there; somebody has to bring it back."""
+
+
 class StoreDenied(StoreError):
     """The store does not allow the operation."""
 
@@ -60,6 +65,9 @@ class StoreUnreachable(StoreError):
 
 class FormatError(RepositoryError):
     """An object is there, but must not be used."""
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy or "see what else is wrong with `strongroom check`")
 
 
 class UnknownFormat(FormatError):

@@ -18,7 +18,7 @@ def open_reader(uri: str, policy: RetryPolicy | None = None) -> ReadStore:
 
     Raises:
         StoreUnsupported: the URI is not one that this release can open.
-        StoreUnreachable: there is no such folder.
+        StoreMissing: there is no such folder.
     """
     return RetryingReader(DirectoryReader(_folder(uri)), policy or RetryPolicy())
 
@@ -28,7 +28,7 @@ def open_writer(uri: str, policy: RetryPolicy | None = None, *, create: bool = F
 
     Raises:
         StoreUnsupported: the URI is not one that this release can open.
-        StoreUnreachable: there is no such folder, and `create` is off.
+        StoreMissing: there is no such folder, and `create` is off.
         StoreDenied: the folder cannot be made.
     """
     return RetryingWriter(DirectoryWriter(_folder(uri), create=create), policy or RetryPolicy())
@@ -39,7 +39,7 @@ def open_pruner(uri: str, policy: RetryPolicy | None = None) -> PruneStore:
 
     Raises:
         StoreUnsupported: the URI is not one that this release can open.
-        StoreUnreachable: there is no such folder.
+        StoreMissing: there is no such folder.
     """
     return RetryingPruner(DirectoryPruner(_folder(uri)), policy or RetryPolicy())
 

@@ -20,6 +20,13 @@ class Publisher(Protocol):
             BrokerUnreachable: it is not there.
         """
 
+    def end_tickets(self, signed: str) -> None:
+        """Tell the key-broker that a job is over (`crypto.ticket.end`, as a task argument).
+
+        Raises:
+            BrokerUnreachable: it is not there.
+        """
+
     def push_letter(self, job: bytes, letter: bytes) -> None:
         """Append a letter to the list of a job's requester.
 

@@ -4,7 +4,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from config.queues import status_key
+from config.queues import JOB_OVER, status_key
 from crypto.registry import SCHEDULER
 from workers.lists import BrokerUnreachable, Lists
 from workers.task import send
@@ -26,8 +26,15 @@ class BrokerPublisher(Lists):
 
     def wake(self, task: str, ticket: str, spec: str, expires_s: float) -> None:
         """See `Publisher`."""
+        self._send(task, ticket, spec, expires_s=expires_s)
+
+    def end_tickets(self, signed: str) -> None:
+        """See `Publisher`."""
+        self._send(JOB_OVER, signed)
+
+    def _send(self, task: str, *args: str, expires_s: float | None = None) -> None:
         try:
-            send(self._app, task, ticket, spec, expires_s=expires_s)
+            send(self._app, task, *args, expires_s=expires_s)
         except OperationalError as error:
             raise BrokerUnreachable(
                 f"a wake-up could not be put on the message broker: {type(error.__cause__ or error).__name__}",

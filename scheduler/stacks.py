@@ -51,6 +51,7 @@ def sign_on(parts: Parts, now_ms: int) -> None:
                 parts.ledger.update(lifecycle.adopted(job, parts.stack, now_ms))
     for job in interrupted:
         logger.info("job %s of a stack that is gone: interrupted", job.id.hex())
+        verdicts.end_tickets(parts, job)
 
 
 def sign_off(parts: Parts, now_ms: int) -> None:

@@ -99,10 +99,12 @@ def _cancel(parts: Parts, request: JobRequest, known: Job, now_ms: int) -> Job:
         return known
     with parts.ledger.transaction():
         current = parts.ledger.get(known.id) or known
-        if not current.over:
-            current = lifecycle.cancelled(current, now_ms)
-            dispatch.store_end(parts, current)
-            logger.info("job %s cancelled", known.id.hex())
+        if current.over:
+            return current
+        current = lifecycle.cancelled(current, now_ms)
+        dispatch.store_end(parts, current)
+    logger.info("job %s cancelled", known.id.hex())
+    verdicts.end_tickets(parts, current)
     return current
 
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from crypto import canonical, notes
+from crypto import canonical, notes, ticket
 from crypto.notes import Letter, Verdict
 from scheduler.errors import Refused
+from scheduler.kinds import KINDS
 from scheduler.lifecycle import DONE, FAILED, INTERRUPTED, LOST, MAX_ATTEMPTS, NO_WORKER, QUEUED, WAITING, Job
 from scheduler.parts import Parts
 from workers.lists import BrokerUnreachable
@@ -65,8 +66,22 @@ def send(parts: Parts, verdict: Verdict) -> None:
 
 
 def announce(parts: Parts, job: Job) -> None:
-    """Tell how a job ended, to the log and to its requester; nobody waits for the scheduler's own jobs."""
+    """Tell how a job ended: the log, the key-broker, and its requester; nobody waits for the scheduler's own jobs."""
     how = f"{job.state}, {job.code}" if job.code else job.state
     logger.info("job %s after %d attempts: %s", job.id.hex(), job.attempts, how)
+    end_tickets(parts, job)
     if job.operator != parts.identity.id:
         send(parts, standing(job))
+
+
+def end_tickets(parts: Parts, job: Job) -> None:
+    """Have the key-broker refuse the tickets of a job that is over: a copy of its messages must open nothing.
+
+    Should this be lost, they end by their own time and budget.
+    """
+    if not KINDS[job.kind].operations:
+        return
+    try:
+        parts.publisher.end_tickets(canonical.to_text(canonical.encode(ticket.end(parts.identity, job.id))))
+    except BrokerUnreachable as error:
+        logger.warning("the tickets of job %s end by their time: %s", job.id.hex(), error.message)

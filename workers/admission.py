@@ -2,12 +2,20 @@
 
 from dataclasses import dataclass
 
+from config.errors import StrongroomError
 from crypto import canonical, ticket
 from crypto.job import MAX_SPEC, Spec, open_spec
 from crypto.signing import Signed
 from crypto.ticket import Ticket
 from repository.access import VaultId
 from workers.process import Process, now_ms
+
+
+class Stray(StrongroomError):
+    """A message with a good ticket that asks for nothing which its job still needs: a late copy, or a made-up number.
+
+    It is not a failure of the job, and must not become one: whoever can write to a queue could end any job by it.
+    """
 
 
 @dataclass(frozen=True)

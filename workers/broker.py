@@ -17,8 +17,35 @@ from workers.messages import Malformed, check_frame
 logger = logging.getLogger(__name__)
 
 
+class StrictQoS(redis.QoS):
+    """The messages that a role has received and not acknowledged, of which there may be only so many.
+
+    kombu goes on counting a message whose acknowledgement did not arrive. A role that is working on as many as it may
+    have when the broker dies would wait for ever: it reads nothing, so it does not notice that its connection is gone.
+    What the broker still has of such a message is delivered again, and is harmless.
+    """
+
+    def ack(self, delivery_tag: str) -> None:
+        """As kombu's."""
+        try:
+            super().ack(delivery_tag)  # type: ignore[no-untyped-call]
+        except BaseException:
+            self._quick_ack(delivery_tag)
+            raise
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """As kombu's."""
+        try:
+            super().reject(delivery_tag, requeue=requeue)  # type: ignore[no-untyped-call]
+        except BaseException:
+            self._quick_ack(delivery_tag)
+            raise
+
+
 class StrictChannel(redis.Channel):
     """A channel that survives a list item which is no JSON, and a frame that is no message."""
+
+    QoS = StrictQoS
 
     def _brpop_read(self, **options: Any) -> Any:
         try:

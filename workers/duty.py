@@ -1,12 +1,14 @@
 """The way every task of a job goes: admit, act, report. The role modules give the acts."""
 
 import logging
+import time
 from collections.abc import Callable
 
 from celery import Celery
 
 from config.errors import StrongroomError
-from workers.admission import Job, admit
+from crypto.job import Spec
+from workers.admission import Job, Stray, admit
 from workers.keys import Send
 from workers.process import Process
 from workers.reporting import Reporter
@@ -33,23 +35,39 @@ class Duties:
         """Wake a role, from inside a task."""
         send(self._app, task, *args, expires_s=expires_s)
 
-    def add(self, name: str, act: Act) -> None:
-        """Register the task `name`: its message brings a ticket, a spec, and what else `act` takes.
+    def add(self, name: str, about: type[Spec], act: Act, *more: type[int] | type[str]) -> None:
+        """Register the task `name`: its message brings a ticket, a spec, and one argument of each type in `more`.
 
-        A message that is not admitted ends in the log: it is nobody's job, so there is nobody to tell.
+        The ticket is good for a spec, not for a task: `about` says which specs are for this one. A message that is
+        not admitted, or strays from the plan of its job, ends in the log: there is nobody to tell.
         """
+        expected = (str, str, *more)
 
-        def perform(task: SealedTask, ticket: str, spec: str, *rest: int | str) -> None:
+        def perform(task: SealedTask, *arguments: int | str) -> None:
             try:
-                job = admit(self._process, ticket, spec)
+                if tuple(map(type, arguments)) != expected:
+                    raise Stray("it has other arguments than this task takes")
+                ticket, spec, *rest = arguments
+                job = admit(self._process, str(ticket), str(spec))
+                if not isinstance(job.spec, about):
+                    raise Stray("its ticket is for a job of another kind")
             except StrongroomError as error:
-                logger.warning("refused a message for %s: %s: %s", name, type(error).__name__, error.message)
+                _refuse(name, error)
                 return
             reporter = Reporter(self._process, job, self.send, task.show_progress)
-            with reporter.ending_well():
-                act(job, reporter, rest)
+            begun = time.monotonic()
+            try:
+                with reporter.ending_well():
+                    act(job, reporter, tuple(rest))
+                logger.info("%s %s of job %s: %.3f s", name, rest, job.id.hex(), time.monotonic() - begun)
+            except Stray as error:
+                _refuse(name, error)
 
         self._app.task(name=name, bind=True)(perform)
+
+
+def _refuse(name: str, error: StrongroomError) -> None:
+    logger.warning("refused a message for %s: %s: %s", name, type(error).__name__, error.message)
 
 
 __all__ = ["Act", "Duties", "Send"]

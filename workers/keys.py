@@ -8,8 +8,8 @@ from collections.abc import Callable
 from config.errors import StrongroomError
 from config.queues import UNWRAP, reply_list
 from crypto import canonical
-from crypto.dek_cache import Slot
 from crypto.certificate import ProcessKeys
+from crypto.dek_cache import Slot
 from crypto.errors import KeyRefused, Malformed, OutOfScope, SealBroken, Untrusted
 from crypto.keyrecord import CHUNK_ID, DEK, KeyRecord
 from crypto.keyrequest import REQUEST_VERSION, KeyRequest, Want, open_reply, request_digest

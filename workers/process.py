@@ -1,5 +1,6 @@
 """What one worker process holds: its identity, its one-time keys, its key cache. Made after the fork, never before."""
 
+import gc
 import logging
 import threading
 import time
@@ -97,6 +98,9 @@ class Process:
 
     def start(self) -> None:
         """Make this process's keys and connections; begin to sweep the key cache."""
+        # A segment makes some hundred thousand small objects and no cycles: collecting them often is time lost.
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
         self.identity = load_identity(self.home, self.role)
         self.lists = Lists(self._broker_url)
         self.cache = DekCache(max_age_s=self.settings.cache.max_age_s)

@@ -14,7 +14,7 @@ from crypto.report import REPORT_VERSION, Report
 from crypto.signing import Domain
 from repository.errors import StoreUnreachable
 from sources.source import Note
-from workers.admission import Job
+from workers.admission import Job, Stray
 from workers.keys import KeyBrokerSilent, Send, VaultKeys
 from workers.lists import BrokerUnreachable
 from workers.process import Process
@@ -122,10 +122,13 @@ class Reporter:
     def ending_well(self) -> Iterator[None]:
         """Whatever goes wrong inside is told: to the requester in words, to the scheduler as a code.
 
-        An error that is not one of ours is told as `internal` and raised on, so that the log has its place.
+        An error that is not one of ours is told as `internal` and raised on, so that the log has its place. A stray
+        message is nobody's failure: it is raised on and not told.
         """
         try:
             yield
+        except Stray:
+            raise
         except StrongroomError as error:
             code = error.code if isinstance(error, KeyRefused) else _code(error)
             retryable = error.retryable if isinstance(error, KeyRefused) else isinstance(error, RETRYABLE)

@@ -1,26 +1,30 @@
 """`strongroom snapshots`."""
 
+import os
 from typing import Any
 
 import click
 
 from client.installation import Installation
 from client.listing import list_snapshots
-from client.output import json_line, json_option, size, table, time_of_ns
+from client.output import EXIT_INCOMPLETE, json_line, json_option, size, table, tell_paths, time_of_ns
 from client.session import open_session
 
 
 @click.command(epilog="Example: strongroom snapshots documents")
 @click.argument("vault")
 @json_option
-def command(vault: str, as_json: bool) -> None:
-    """List the snapshots of VAULT, oldest first."""
+@click.pass_context
+def command(ctx: click.Context, vault: str, as_json: bool) -> None:
+    """List the snapshots of VAULT, oldest first; those that cannot be opened come last, and make the exit code 3."""
     installation = Installation.open()
     entry = installation.vault(vault)
     with open_session(installation) as session:
-        lines = [_fields(line) for line in list_snapshots(session, entry)]
+        found = list_snapshots(session, entry)
+    lines = [_fields(line) for line in found if "error" not in line]
+    damaged = [{"id": str(line.get("id")), "error": str(line["error"])} for line in found if "error" in line]
     if as_json:
-        click.echo(json_line(lines))
+        click.echo(json_line([*lines, *damaged]))
     elif lines:
         table(
             ("ID", "TIME", "HOST", "FILES", "SIZE", "TAGS", "PATHS"),
@@ -37,8 +41,11 @@ def command(vault: str, as_json: bool) -> None:
                 for line in lines
             ],
         )
-    else:
+    elif not damaged:
         click.echo(f"the vault {vault} has no snapshots yet", err=True)
+    if damaged and not as_json:
+        tell_paths("These snapshots cannot be opened:", [(os.fsencode(d["id"]), d["error"]) for d in damaged])
+    ctx.exit(EXIT_INCOMPLETE if damaged else 0)
 
 
 def _fields(line: dict[str, Any]) -> dict[str, Any]:

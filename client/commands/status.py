@@ -22,8 +22,9 @@ def command(as_json: bool) -> None:
     The exit code is 0 only when it is ready.
     """
     installation = Installation.open()
-    info = running_stack(installation.home)
-    url = info.broker_url if info else installation.settings.broker.url
+    url = installation.settings.broker.url
+    info = None if url else running_stack(installation.home)
+    url = info.broker_url if info else url
     if not url:
         raise NotUp("no stack is up", remedy="start one with `strongroom up`; other commands bring their own")
     mailbox = Mailbox(url, installation.settings)

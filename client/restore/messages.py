@@ -8,11 +8,15 @@ class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Take(_Message, frozen=True):
-    """Open this parcel. `heard_ms`: when its note arrived, by which its certificate is judged."""
+    """Open this parcel.
+
+    `heard_ms`: when its note arrived, by which its certificate is judged. `snapshot`: what it has to be from.
+    """
 
     segment: int
     sequence: int
     heard_ms: int
+    snapshot: bytes = b""
 
 
 class EndSegment(_Message, frozen=True):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from client.delivery import ParcelReader
+from client.errors import ChunkUnusable
 from client.restore.assembler import Assembler
 from client.restore.messages import Answer, EndSegment, Order, Take, Took, decode_order, encode
 from config.errors import StrongroomError
@@ -60,6 +61,8 @@ def _take(task: OpenerTask, reader: ParcelReader, assembler: Assembler, order: T
     segment, sequence = order.segment, order.sequence
     sealed = reader.read(segment, sequence)
     parcel = read_parcel(task.registry, sealed, task.job, segment, sequence, task.opening, order.heard_ms)
+    if parcel.table.snapshot != order.snapshot:
+        raise ChunkUnusable("the parcel is from another snapshot", remedy="restore again")
     written = assembler.take(segment, parcel)
     reader.remove(segment, sequence)
     return written

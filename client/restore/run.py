@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from client.arguments import LATEST
 from client.delivery import delivery_area
 from client.errors import ClientError, Interrupted, JobFailed
 from client.job import POLL_S, Finished, Job
@@ -54,10 +55,13 @@ class _Segment:
     damaged: dict[int, str] = field(default_factory=dict)
     parcels: int = -1
     reported: bool = False
+    failed: set[bytes] = field(default_factory=set)
+    failures: int = 0
 
     @property
     def whole(self) -> bool:
-        return self.reported and self.opened >= set(range(self.parcels)) and not self.damaged
+        complete = self.opened >= set(range(self.parcels)) and not self.damaged
+        return self.reported and complete and len(self.failed) >= self.failures
 
 
 class Restore:
@@ -119,7 +123,9 @@ class Restore:
                     trouble = error
                     self._drain(pool)
             self._files += self._finisher.finish(self._staging)
-            if not self._complete and (trouble is None or isinstance(trouble, JobFailed)):
+            if not self._complete and (
+                trouble is None or (self._snapshot and isinstance(trouble, JobFailed))
+            ):
                 self._audit()
         except BaseException:
             self._staging.remove()
@@ -180,12 +186,15 @@ class Restore:
             self._planned = note
             self._show()
         elif isinstance(note, notes.Restoring):
-            self._snapshot = note.snapshot.hex()
+            self._is_ours(note.snapshot)
         elif isinstance(note, notes.Parcel):
-            if self._segments.setdefault(note.segment, _Segment()).parcels < 0:
+            # Before it is known of which snapshot, a parcel can wait: the segment's end names it again.
+            if self._snapshot and self._segments.setdefault(note.segment, _Segment()).parcels < 0:
                 self._take(pool, note.segment, note.sequence)
-        elif isinstance(note, notes.SegmentDone):
+        elif isinstance(note, notes.SegmentDone) and self._is_ours(note.snapshot):
             segment = self._segments.setdefault(note.segment, _Segment())
+            segment.failed.update(path for path, _ in note.failed)
+            segment.failures = note.failures
             self._finisher.fail(note.failed)
             if segment.parcels < 0:
                 segment.parcels = note.parcels
@@ -194,12 +203,24 @@ class Restore:
                     self._take(pool, note.segment, sequence)
                 pool.give(EndSegment(note.segment))
 
+    def _is_ours(self, snapshot: bytes) -> bool:
+        """Whether a note is about the one snapshot that is being restored: what comes first decides.
+
+        A plan that is delivered twice may find another `latest` the second time, and whoever can write to the broker
+        can have it made twice; two snapshots must never make one tree.
+        """
+        wanted = self._wanted.snapshot
+        if not self._snapshot and snapshot and (wanted == LATEST or snapshot.hex().startswith(wanted)):
+            self._snapshot = snapshot.hex()
+        return self._snapshot == snapshot.hex()
+
     def _take(self, pool: OpenerPool, number: int, sequence: int) -> None:
         segment = self._segments.setdefault(number, _Segment())
         # Delivered twice is normal; what was damaged may be whole the second time.
         if sequence not in segment.heard or sequence in segment.damaged:
             segment.heard.add(sequence)
-            pool.give(Take(number, sequence, time.time_ns() // 1_000_000))
+            now_ms = time.time_ns() // 1_000_000
+            pool.give(Take(number, sequence, now_ms, bytes.fromhex(self._snapshot)))
 
     def _read(self, pool: OpenerPool, timeout_s: float) -> None:
         for answer in pool.answers(timeout_s):
@@ -236,9 +257,8 @@ class Restore:
         """Name what should be there and is not, after parcels were lost or damaged."""
         damaged = sum(len(segment.damaged) for segment in self._segments.values())
         why = f"it was in one of {damaged} damaged parcels" if damaged else "it was in a parcel that was lost"
-        if not self._snapshot:
-            return  # not even planned: there is nothing that could be compared
-        wanted = replace(self._wanted, snapshot=self._snapshot)
+        # Nobody said which snapshot: then all that was asked for is missing.
+        wanted = replace(self._wanted, snapshot=self._snapshot or self._wanted.snapshot)
         try:
             missing = name_missing(self._session, wanted, self._staging.target)
         except StrongroomError as error:

@@ -79,8 +79,8 @@ class ParcelMaker:
         plain = Piece(path, kind, 0, meta(kind), b"", (), 0, -1, 0, True, ())
         self.pieces.append(msgspec.structs.replace(plain, **changes))
 
-    def table(self) -> ParcelTable:
-        return ParcelTable(tuple(self.chunks), tuple(self.pieces), b"")
+    def table(self, snapshot: bytes = b"") -> ParcelTable:
+        return ParcelTable(tuple(self.chunks), tuple(self.pieces), b"", snapshot)
 
 
 class Worker:

@@ -64,7 +64,7 @@ def allowed(server: Server, user: str, *command: str) -> bool:
 
 
 WAKES = {
-    queues.SCHEDULER: {"scheduler", "backup", "restore", "maintenance"},
+    queues.SCHEDULER: {"scheduler", "backup", "restore", "maintenance", "keys"},
     queues.KEY_BROKER: {"keys"},
     queues.BACKUP: {"keys", "scheduler", "backup"},
     queues.RESTORE: {"keys", "scheduler", "restore"},

@@ -154,3 +154,25 @@ def test_every_field_is_signed(field: str) -> None:
     body = canonical.encode(msgspec.structs.replace(TICKET, **{field: other}))
     with pytest.raises(Untrusted):
         verify(msgspec.structs.replace(signed, body=body))
+
+
+def test_only_a_scheduler_ends_a_job(world: World) -> None:
+    job = b"o" * 16
+    assert ticket.verify_end(world.registry, ticket.end(world.people[SCHEDULER], job)) == job
+    for role in set(ROLES) - {SCHEDULER}:
+        with pytest.raises(Untrusted):
+            ticket.verify_end(world.registry, ticket.end(world.people[role], job))
+    with pytest.raises(Untrusted):
+        ticket.verify_end(world.registry, ticket.end(Identity.generate("scheduler"), job))
+    with pytest.raises(Malformed):
+        ticket.verify_end(world.registry, ticket.end(world.people[SCHEDULER], job[:-1]))
+    with pytest.raises(Untrusted):
+        ticket.verify_end(
+            world.registry, world.people[SCHEDULER].sign(Domain.JOB_OVER, ticket.JobOver(2, job))
+        )
+
+
+@pytest.mark.parametrize("domain", [domain for domain in Domain if domain != Domain.JOB_OVER])
+def test_what_the_scheduler_signs_for_another_end_ends_no_job(world: World, domain: Domain) -> None:
+    with pytest.raises(Untrusted):
+        ticket.verify_end(world.registry, world.people[SCHEDULER].sign(domain, ticket.JobOver(1, b"o" * 16)))

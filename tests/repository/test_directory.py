@@ -19,6 +19,7 @@ from repository.errors import (
     StoreDenied,
     StoreError,
     StoreFull,
+    StoreMissing,
     StoreUnreachable,
 )
 
@@ -53,7 +54,7 @@ def test_only_the_owner_may_look(folder: Path) -> None:
 
 def test_a_missing_folder_is_not_made_by_readers_and_writers(folder: Path) -> None:
     for make in (DirectoryReader, DirectoryWriter, DirectoryPruner):
-        with pytest.raises(StoreUnreachable, match="no folder"):
+        with pytest.raises(StoreMissing, match="no folder"):
             make(folder)
     assert not folder.exists()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from repository.errors import StoreUnreachable, StoreUnsupported
+from repository.errors import StoreMissing, StoreUnsupported
 from repository.stores import open_pruner, open_reader, open_writer
 
 
@@ -44,6 +44,6 @@ def test_other_uris_are_refused(uri: str) -> None:
 
 def test_only_init_makes_the_folder(tmp_path: Path) -> None:
     for opener in (open_reader, open_writer, open_pruner):
-        with pytest.raises(StoreUnreachable):
+        with pytest.raises(StoreMissing):
             opener(f"file://{tmp_path}/none")
     assert list(tmp_path.iterdir()) == []

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crypto import canonical, job
+from crypto import canonical, job, ticket
 from crypto.certificate import LIFETIME_MS, SKEW_MS, ProcessKeys
 from crypto.identity import Identity
 from crypto.registry import BACKUP, MAINTENANCE, RESTORE
@@ -220,3 +220,17 @@ def test_noise_under_a_good_signature_is_dropped(world: World, body: bytes) -> N
     signed = keys.sign(Domain.REPORT, Signed(body, body, body))
     with pytest.raises(Dropped):
         take(world, canonical.to_text(canonical.encode(signed)))
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "cancelled"])
+def test_the_key_broker_is_told_of_a_jobs_end_and_of_nothing_before(world: World, end: str) -> None:
+    job_id = world.submit()
+    take(world, world.report(job_id, "alive"))
+    take(world, world.report(job_id, "failed", code="store-unreachable", retryable=True))
+    world.scheduler().tick(LATER)
+    assert world.publisher.ends == []
+    if end == "cancelled":
+        world.scheduler().submit(world.sign(world.body(job.CANCEL, job=job_id)), NOW)
+    else:
+        take(world, world.report(job_id, end, fence=world.job(job_id).fence))
+    assert [ticket.verify_end(world.registry, each) for each in world.publisher.ends] == [job_id]

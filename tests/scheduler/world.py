@@ -54,6 +54,7 @@ class RememberingPublisher:
 
     wakes: list[Wake] = field(default_factory=list)
     letters: list[tuple[bytes, bytes]] = field(default_factory=list)
+    ends: list[Signed] = field(default_factory=list)
     status: bytes = b""
     down: bool = False
 
@@ -62,6 +63,10 @@ class RememberingPublisher:
         signed = canonical.decode(Signed, canonical.from_text(ticket))
         body = canonical.decode(Ticket, signed.body)
         self.wakes.append(Wake(task, body, signed, canonical.from_text(spec), expires_s))
+
+    def end_tickets(self, signed: str) -> None:
+        self._refuse_when_down()
+        self.ends.append(canonical.decode(Signed, canonical.from_text(signed)))
 
     def push_letter(self, job: bytes, letter: bytes) -> None:
         self._refuse_when_down()

@@ -58,17 +58,25 @@ def cut(
     cursor = _Cursor(parents, read)
     cutter = _Cutter()
     for item in items:
-        key = (order_key(item.path), item.part_offset)
-        while cursor.key is not None and cursor.key < key:
-            yield from cutter.enter(cursor.ref)
-            yield from cutter.gone()
-            cursor.advance()
         same = False
-        if cursor.key == key and cursor.entry is not None:
-            yield from cutter.enter(cursor.ref)
-            same = _same(cursor.entry, item)
-            cursor.advance()
-        yield from cutter.add(item, same)
+        if cursor.key is not None:
+            key = (order_key(item.path), item.part_offset)
+            while cursor.is_before(key):
+                yield from cutter.enter(cursor.ref)
+                yield from cutter.gone()
+                cursor.advance()
+            if cursor.key == key and cursor.entry is not None:
+                yield from cutter.enter(cursor.ref)
+                same = _same(cursor.entry, item)
+                cursor.advance()
+        if same and cutter.waits(item):
+            continue
+        if not cutter.changed:
+            yield from cutter.gone()
+        size = 0 if same else span(item)
+        if cutter.is_full(size):
+            yield from cutter.close()
+        cutter.take(item, size)
     while cursor.key is not None:
         yield from cutter.enter(cursor.ref)
         yield from cutter.gone()
@@ -95,7 +103,12 @@ class _Cursor:
         self.key: _Key | None = None
         self.advance()
 
+    def is_before(self, key: _Key) -> bool:
+        """Whether the parent's next entry comes before `key`."""
+        return self.key is not None and self.key < key
+
     def advance(self) -> None:
+        """Go to the parent's next entry."""
         found = next(self._entries, None)
         if found is None:
             self.entry = self.key = None
@@ -110,7 +123,7 @@ class _Cutter:
     def __init__(self) -> None:
         self._ref: ManifestRef | None = None
         self._waiting: list[WorkItem] = []  # unchanged so far, in the range of _ref
-        self._changed = True  # before the first manifest there is nothing to keep
+        self.changed = True  # before the first manifest there is nothing to keep
         self._items: list[WorkItem] = []
         self._parents: list[ManifestRef] = []
         self._unread = 0
@@ -121,42 +134,52 @@ class _Cutter:
             return
         yield from self._leave()
         self._ref = ref
-        self._changed = False
+        self.changed = False
 
-    def add(self, item: WorkItem, same: bool) -> Iterator[Segment | Kept]:
-        if same and not self._changed:
-            self._waiting.append(item)
-            return
-        yield from self.gone()
-        yield from self._take(item, 0 if same else span(item))
+    def waits(self, item: WorkItem) -> bool:
+        """Keep an unchanged item aside, as long as nothing in the range has changed."""
+        if self.changed:
+            return False
+        self._waiting.append(item)
+        return True
 
-    def gone(self) -> Iterator[Segment | Kept]:
-        """Something in the current range is not as it was: its manifest cannot be kept."""
-        if not self._changed:
-            self._changed = True
-            waiting, self._waiting = self._waiting, []
-            for item in waiting:
-                yield from self._take(item, 0)
+    def is_full(self, size: int) -> bool:
+        """Whether the segment has no room for an item with `size` bytes to read."""
+        return bool(self._items) and (
+            self._unread + size > SEGMENT_BYTES or len(self._items) >= SEGMENT_ITEMS
+        )
 
-    def finish(self) -> Iterator[Segment | Kept]:
-        yield from self._leave()
-        yield from self._close()
-
-    def _leave(self) -> Iterator[Segment | Kept]:
-        if self._ref is not None and not self._changed:
-            self._waiting = []
-            yield from self._close()
-            yield Kept(self._ref)
-
-    def _take(self, item: WorkItem, size: int) -> Iterator[Segment | Kept]:
-        if self._items and (self._unread + size > SEGMENT_BYTES or len(self._items) >= SEGMENT_ITEMS):
-            yield from self._close()
+    def take(self, item: WorkItem, size: int) -> None:
+        """Put an item into the segment."""
         if self._ref is not None and (not self._parents or self._parents[-1] is not self._ref):
             self._parents.append(self._ref)
         self._items.append(item)
         self._unread += size
 
-    def _close(self) -> Iterator[Segment | Kept]:
+    def gone(self) -> Iterator[Segment | Kept]:
+        """Something in the current range is not as it was: its manifest cannot be kept."""
+        if self.changed:
+            return
+        self.changed = True
+        waiting, self._waiting = self._waiting, []
+        for item in waiting:
+            if self.is_full(0):
+                yield from self.close()
+            self.take(item, 0)
+
+    def finish(self) -> Iterator[Segment | Kept]:
+        """There are no more items."""
+        yield from self._leave()
+        yield from self.close()
+
+    def close(self) -> Iterator[Segment | Kept]:
+        """Hand out the segment that is being filled, and begin another."""
         if self._items:
             yield Segment(self._items, self._parents, self._unread)
         self._items, self._parents, self._unread = [], [], 0
+
+    def _leave(self) -> Iterator[Segment | Kept]:
+        if self._ref is not None and not self.changed:
+            self._waiting = []
+            yield from self.close()
+            yield Kept(self._ref)

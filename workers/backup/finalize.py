@@ -11,11 +11,12 @@ import os
 from crypto import notes, report
 from repository import layout
 from repository.catalog import finished_segments, read_done, read_plan, write_snapshot
-from repository.errors import ObjectExists
+from repository.errors import ObjectExists, ObjectMissing
 from repository.index import write_indexes
 from repository.manifest import Done, ManifestRef, Plan, Snapshot
 from repository.rules import path_key
 from sources.source import Note
+from workers.admission import Stray
 from workers.backup.session import BackupSession
 from workers.reporting import Reporter, in_letters
 
@@ -29,10 +30,13 @@ def finalize(session: BackupSession, reporter: Reporter) -> None:
     """Commit the job's snapshot if all its segments are done; otherwise do nothing.
 
     Raises:
-        ObjectMissing: the job has no plan.
+        Stray: the job has no plan, not yet or not any more.
         StrongroomError: the repository or a key is not to be had; nothing is committed.
     """
-    plan = read_plan(session.store, session.vault, session.keys, session.job.id)
+    try:
+        plan = read_plan(session.store, session.vault, session.keys, session.job.id)
+    except ObjectMissing as error:
+        raise Stray("the job has no plan") from error
     session.keys.sealing_epoch = plan.epoch
     finished = finished_segments(session.store, session.job.id, plan.fence)
     if not finished.issuperset(range(plan.segments)):

@@ -27,6 +27,7 @@ from repository.vault import read_config
 from sources.filesystem.walk import walk
 from sources.patterns import Patterns
 from sources.source import Note
+from workers.admission import Stray
 from workers.backup.cut import Kept, Segment, cut, expand, span
 from workers.backup.epoch import open_epoch
 from workers.backup.session import BackupSession, log_damaged
@@ -59,8 +60,11 @@ def make_plan(session: BackupSession, reporter: Reporter, max_epoch_days: float)
     """Plan the job, or take up the plan that an earlier attempt left.
 
     Raises:
+        Stray: the job is over.
         StrongroomError: a path to back up is not there, the repository or a key is not to be had.
     """
+    if session.is_over():
+        raise Stray("the job is over")
     session.keys.sealing_epoch = open_epoch(session, max_epoch_days)
     # Proves that this is the vault's repository, and the key the right one, before anything is read.
     read_config(session.store, session.vault, session.keys)

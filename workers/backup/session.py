@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from config.errors import StrongroomError
 from crypto.chunkid import ChunkIds
 from crypto.job import BackupSpec, InitSpec
+from repository import layout
 from repository.buffers import scratch
 from repository.chunker import Chunker
-from repository.errors import RepositoryError
+from repository.errors import ObjectMissing, RepositoryError
 from repository.index import Index
 from repository.pack import PackWriter, buffer_size
 from repository.store import WriteStore
@@ -86,6 +87,21 @@ class BackupSession:
         if not isinstance(self.job.spec, BackupSpec):
             raise WrongSpec("this job is no backup")
         return self.job.spec
+
+    def is_over(self) -> bool:
+        """Whether the job's snapshot is committed and its working objects are removed: nobody waits for it any more.
+
+        Before they are removed an attempt may still have to say that the job is done.
+        """
+        job = self.job.id
+        return self._holds(layout.snapshot_name(job)) and not self._holds(layout.plan_name(job))
+
+    def _holds(self, name: str) -> bool:
+        try:
+            self.store.size(name)
+        except ObjectMissing:
+            return False
+        return True
 
     def index(self) -> Index:
         """The vault's index with every index object that is in the store now."""

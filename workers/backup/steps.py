@@ -8,6 +8,7 @@ from crypto import notes, report
 from crypto.keyrecord import CHUNK_ID, DEK
 from crypto.ticket import INIT
 from repository import layout
+from repository.access import VaultId
 from repository.catalog import (
     finished_segments,
     read_manifest,
@@ -16,9 +17,10 @@ from repository.catalog import (
     write_done,
     write_manifest,
 )
-from repository.errors import FormatError, ObjectExists, ObjectMissing
+from repository.errors import FormatError, InvalidName, ObjectExists, ObjectMissing
 from repository.manifest import Done, Manifest, ManifestRef
-from repository.vault import FIRST_EPOCH, new_config, write_config
+from repository.vault import FIRST_EPOCH, new_config, read_vault_header, write_config
+from workers.admission import Stray
 from workers.backup.segment import SegmentWriter
 from workers.backup.session import BackupSession, log_damaged
 from workers.process import now_ms
@@ -28,24 +30,46 @@ from workers.reporting import Reporter
 def init_vault(session: BackupSession, reporter: Reporter) -> None:
     """Make a vault's first objects: the chunk-id key, the DEK of epoch 1, and the configuration, which commits it.
 
+    A second delivery finds the vault there, and makes nothing.
+
     Raises:
-        ObjectExists: there is a vault in this repository already.
+        ObjectExists: there is another vault in this repository already.
         KeyRefused, KeyBrokerSilent, StoreError: nothing was committed.
     """
+    if not _is_made(session):
+        _make_vault(session)
+    reporter.report(report.DONE, outcome=notes.Outcome(b"{}", ()))
+
+
+def _is_made(session: BackupSession) -> bool:
+    try:
+        header = read_vault_header(session.store)
+    except ObjectMissing:
+        return False
+    if VaultId(header.tenant, header.vault) != session.vault:
+        raise ObjectExists(
+            "there is another vault in this repository", remedy="choose another folder, or attach that vault"
+        )
+    return True
+
+
+def _make_vault(session: BackupSession) -> None:
     session.keys.create(session.store, CHUNK_ID, 0, INIT)
     dek = session.keys.create(session.store, DEK, FIRST_EPOCH, INIT)
     write_config(session.store, session.vault, dek, new_config(now_ms()))
-    reporter.report(report.DONE, outcome=notes.Outcome(b"{}", ()))
 
 
 def run_segment(session: BackupSession, reporter: Reporter, fence: int, number: int) -> None:
     """Do one segment of an attempt, unless it is done; then see whether it was the last.
 
     Raises:
-        ObjectMissing: there is no such segment; the message was not from a plan.
+        Stray: there is no such segment; the message was not from a plan, or comes after the job's end.
         StrongroomError: the repository or a key is not to be had; the segment is not done.
     """
-    segment = layout.segment_id(session.job.id, fence, number)
+    try:
+        segment = layout.segment_id(session.job.id, fence, number)
+    except InvalidName as error:
+        raise Stray("there can be no such segment") from error
     if number not in finished_segments(session.store, session.job.id, fence):
         _describe(session, reporter, segment, number)
     reporter.report(report.SEGMENT, segment=number)
@@ -54,7 +78,10 @@ def run_segment(session: BackupSession, reporter: Reporter, fence: int, number: 
 
 
 def _describe(session: BackupSession, reporter: Reporter, segment: bytes, number: int) -> None:
-    work = read_work(session.store, session.vault, session.keys, segment)
+    try:
+        work = read_work(session.store, session.vault, session.keys, segment)
+    except ObjectMissing as error:
+        raise Stray("there is no such segment") from error
     epoch = work.epoch
     index = session.index()
     stream = session.stream(epoch, index)

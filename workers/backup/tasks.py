@@ -3,6 +3,7 @@
 from typing import cast
 
 from config.queues import BACKUP_SEGMENT, FINALIZE, INIT_VAULT, PLAN_BACKUP
+from crypto.job import BackupSpec, InitSpec
 from workers.admission import Job
 from workers.app import make_app
 from workers.backup.finalize import finalize
@@ -37,10 +38,13 @@ def run(context: RoleContext) -> None:
         fence, number = cast(tuple[int, int], rest)
         run_segment(session(job, reporter), reporter, fence, number)
 
-    duties.add(PLAN_BACKUP, plan)
-    duties.add(BACKUP_SEGMENT, segment)
-    duties.add(FINALIZE, lambda job, reporter, rest: finalize(session(job, reporter), reporter))
-    duties.add(INIT_VAULT, lambda job, reporter, rest: init_vault(session(job, reporter), reporter))
+    def init(job: Job, reporter: Reporter, rest: Rest) -> None:
+        init_vault(session(job, reporter), reporter)
+
+    duties.add(PLAN_BACKUP, BackupSpec, plan)
+    duties.add(BACKUP_SEGMENT, BackupSpec, segment, int, int)
+    duties.add(FINALIZE, BackupSpec, lambda job, reporter, rest: finalize(session(job, reporter), reporter))
+    duties.add(INIT_VAULT, InitSpec, init)
     serve(
         app,
         context.role,

@@ -23,6 +23,7 @@ NOISE = "noise"
 ADMITTED = "admitted"
 GRANTED = "granted"
 REFUSED = "refused"
+ENDED = "ended"
 
 
 class AuditBroken(StrongroomError):
@@ -34,7 +35,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         event: ADMITTED (written before any KMS call), GRANTED or REFUSED (before the reply), NOISE (a
-            requester that cannot be told).
+            requester that cannot be told), ENDED (the scheduler said that a job is over).
         code: why not; a refusal code of `crypto.keyrequest`; "" when granted.
         step: the number of the verification step that refused; 0 when the KMS did, or nobody.
         request: SHA-256 of the request's bytes, hex.

@@ -37,8 +37,8 @@ from crypto.ticket import DECRYPT, ENCRYPT, GENERATE, INIT, Ticket
 
 ID_BYTES = 16
 MAX_EPOCH = 2**32 - 1
-MAX_COUNT = 2**63 - 1
-"""The largest number that the broker's database holds."""
+MAX_COUNT = 2**63 - 2
+"""The largest number in a ticket; the broker's database holds one more, for its own use (`state.ENDED_FENCE`)."""
 MAX_KEY_ID_CHARS = 2048
 
 ROLE_OPERATIONS = {

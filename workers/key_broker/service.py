@@ -17,6 +17,7 @@ import msgspec
 
 from config.errors import StrongroomError
 from crypto import canonical
+from crypto import ticket as tickets
 from crypto.errors import CryptoError
 from crypto.identity import Identity
 from crypto.keyrecord import RECORD_VERSION, KeyRecord
@@ -25,9 +26,9 @@ from crypto.kms.errors import KmsError
 from crypto.kms.provider import WrappedKey
 from crypto.registry import Registry, VaultEntry
 from crypto.secret import SecretKey
-from crypto.signing import Domain
+from crypto.signing import Domain, Signed
 from crypto.ticket import INIT
-from workers.key_broker.audit import ADMITTED, GRANTED, NOISE, REFUSED, Entry
+from workers.key_broker.audit import ADMITTED, ENDED, GRANTED, NOISE, REFUSED, Entry
 from workers.key_broker.checks import Errand, Order, Refused, Requester, check, identify
 from workers.key_broker.gateway import Counters, KmsGateway, Visit
 from workers.key_broker.limits import Rate, TokenBucket
@@ -119,6 +120,24 @@ class KeyService:
             self._note_noise(refused, envelope, now_ms)
             return None
         return Answer(requester.reply_list, self._reply(registry, requester, now_ms))
+
+    def end_job(self, said: bytes, now_ms: int) -> None:
+        """Give no further key for a job of which the scheduler says that it is over.
+
+        Args:
+            said: what claims to be a canonical `Signed` of `crypto.ticket.end`; any bytes at all.
+            now_ms: the wall clock, ms since epoch.
+        """
+        try:
+            job = tickets.verify_end(self._parts.registry(), canonical.decode(Signed, said))
+        except StrongroomError as error:
+            logger.warning("a job's end is not believed: %s", error.message)
+            return
+        entry = Entry(ENDED, hashlib.sha256(said).hexdigest(), job=job.hex())
+        try:
+            self._parts.state.end_job(job, entry, now_ms)
+        except StateError as error:
+            logger.warning("the end of a job could not be kept: %s", error.message)
 
     def status(self) -> Status:
         """Counters for `strongroom status`.

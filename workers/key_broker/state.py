@@ -39,6 +39,8 @@ NONCE_KEPT_MS = 2 * FRESH_MS + SKEW_MS
 """A nonce is kept until its request is too old to be accepted by any clock."""
 FENCE_KEPT_MS = 2 * MAX_LIFETIME_MS
 """A fence is kept until every older ticket of its job has expired."""
+ENDED_FENCE = 2**63 - 1
+"""Stands for the fence of a job that is over: no ticket has so high a one (`checks.MAX_COUNT` is the last)."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS audit (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, body BLOB NOT NULL,
@@ -155,6 +157,28 @@ class BrokerState:
             self._raise_fence(claim, now_ms)
             self._use_unwraps(claim)
             self._append(entry, now_ms)
+
+    def end_job(self, job: bytes, entry: Entry, now_ms: int) -> bool:
+        """Admit no further request of a job, whatever its fence; writes `entry`, unless the job was ended before.
+
+        Returns:
+            Whether it is news.
+
+        Raises:
+            StateError: the database failed.
+        """
+        with _translated(), self._transaction():
+            row = self._db.execute("SELECT fence FROM fences WHERE job = ?", (job,)).fetchone()
+            if row is not None and row[0] == ENDED_FENCE:
+                return False
+            self._db.execute(
+                "INSERT INTO fences VALUES (?, ?, ?) ON CONFLICT (job) DO UPDATE SET fence = excluded.fence,"
+                " until_ms = max(until_ms, excluded.until_ms)",
+                (job, ENDED_FENCE, now_ms + FENCE_KEPT_MS),
+            )
+            self._append(entry, now_ms)
+            self._count(entry.event, 1)
+            return True
 
     def record(self, entry: Entry, now_ms: int) -> None:
         """Write an audit entry and count its event and code.

@@ -8,7 +8,7 @@ import msgspec
 from celery import Celery
 
 from config.errors import StrongroomError
-from config.queues import UNWRAP
+from config.queues import JOB_OVER, UNWRAP
 from crypto import canonical
 from crypto.errors import Malformed
 from workers.app import make_app
@@ -45,16 +45,20 @@ def run(context: RoleContext) -> None:
 
 
 def register(app: Celery, service: KeyService, outbox: Outbox) -> None:
-    """Give `app` the task UNWRAP: one argument, the canonical text of a process-signed key request.
+    """Give `app` the tasks UNWRAP and JOB_OVER: one argument each, the canonical text of a signed message.
 
-    It is acknowledged before it runs: a second delivery would be refused as a replay. The requester, to
+    A key request is acknowledged before it runs: a second delivery would be refused as a replay. The requester, to
     whom no answer means that its request was lost, asks again with a new nonce.
     """
 
     def unwrap(text: str) -> None:
         handle(service, outbox, text)
 
+    def job_over(text: str) -> None:
+        handle_end(service, text)
+
     app.task(name=UNWRAP, acks_late=False, ignore_result=True)(unwrap)
+    app.task(name=JOB_OVER, ignore_result=True)(job_over)
 
 
 def handle(service: KeyService, outbox: Outbox, text: object) -> None:
@@ -73,6 +77,16 @@ def handle(service: KeyService, outbox: Outbox, text: object) -> None:
     if answer is not None:
         outbox.push_answer(answer.reply_list, answer.reply)
     publish_status(service, outbox)
+
+
+def handle_end(service: KeyService, text: object) -> None:
+    """Take note of the end of a job in `text`; whatever is not one ends here."""
+    try:
+        said = canonical.from_text(text)
+    except Malformed as error:
+        logger.warning("ignored a message: %s", error.message)
+        return
+    service.end_job(said, now_ms())
 
 
 def publish_status(service: KeyService, outbox: Outbox) -> None:

@@ -1,6 +1,7 @@
 """The maintenance role: its tasks, and the way to run it."""
 
 from config.queues import CHECK, TIDY
+from crypto.job import CheckSpec, TidySpec
 from workers.app import make_app
 from workers.duty import Duties
 from workers.maintenance.steps import check_vault, tidy
@@ -14,8 +15,8 @@ def run(context: RoleContext) -> None:
     app = make_app(context.role, context.settings, context.broker_url)
     process = Process(context)
     duties = Duties(app, process)
-    duties.add(CHECK, lambda job, reporter, rest: check_vault(process, job, reporter, duties.send))
-    duties.add(TIDY, lambda job, reporter, rest: tidy(job, reporter))
+    duties.add(CHECK, CheckSpec, lambda job, reporter, rest: check_vault(process, job, reporter, duties.send))
+    duties.add(TIDY, TidySpec, lambda job, reporter, rest: tidy(job, reporter))
     serve(
         app,
         context.role,

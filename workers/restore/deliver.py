@@ -11,36 +11,48 @@ from repository.catalog import read_manifest
 from repository.errors import ChunkMissing, RepositoryError
 from repository.fetch import Fetcher, FetchFailure
 from repository.layout import CHUNK_ID
-from repository.manifest import Entry, Manifest, ManifestRef
+from repository.manifest import Entry, Manifest, ManifestRef, Snapshot
 from sources.source import Note
+from workers.admission import Stray
 from workers.reporting import Reporter, in_letters
 from workers.restore.batch import Batch, batches
 from workers.restore.parcels import ParcelWriter
-from workers.restore.session import RestoreSession
+from workers.restore.session import NoSuchSnapshot, RestoreSession
 
 
 def deliver_segment(session: RestoreSession, reporter: Reporter, snapshot_id: str, number: int) -> None:
-    """Deliver what is wanted of manifest `number` of a snapshot.
+    """Deliver what is wanted of segment `number` of a snapshot; what is delivered says which snapshot it is from.
 
     Raises:
-        NoSuchSnapshot: the message was not from a plan.
+        Stray: there is no such segment; the message was not from a plan.
         StoreError, KeyRefused, KeyBrokerSilent: nothing can be said about the files; the segment is not done.
     """
-    ref = session.snapshot(snapshot_id).manifests[number]
+    snapshot, ref = _planned(session, snapshot_id, number)
     writer = ParcelWriter(session, reporter, number)
     try:
         manifest = read_manifest(session.store, session.vault, session.keys, ref)
     except RepositoryError as error:
         failed = [_unreadable(ref, error)]
     else:
-        failed = _Delivery(session, reporter, writer, manifest).run(number)
+        failed = _Delivery(session, reporter, writer, manifest, snapshot.id).run(number)
     for group in in_letters(failed):
-        reporter.note(notes.SegmentDone(number, writer.sequence, group))
+        reporter.note(notes.SegmentDone(number, writer.sequence, group, len(failed), snapshot.id))
     reporter.report(report.SEGMENT, segment=number)
 
 
+def _planned(session: RestoreSession, snapshot_id: str, number: int) -> tuple[Snapshot, ManifestRef]:
+    try:
+        snapshot = session.snapshot(snapshot_id)
+    except NoSuchSnapshot as error:
+        raise Stray("there is no such snapshot") from error
+    refs = session.segments(snapshot)
+    if not 0 <= number < len(refs):
+        raise Stray("this restore has no such segment")
+    return snapshot, refs[number]
+
+
 def _unreadable(ref: ManifestRef, error: RepositoryError) -> Note:
-    where = f"everything from here to {ref.last.decode('utf-8', 'backslashreplace')}"
+    where = f"everything from here to {ref.last.decode('utf-8', 'backslashreplace')}, {ref.files} files,"
     return ref.first, f"{where} is lost to a damaged manifest: {error.message}"
 
 
@@ -48,12 +60,18 @@ class _Delivery:
     """The delivery of one manifest; files that cannot be delivered collect in `failed`."""
 
     def __init__(
-        self, session: RestoreSession, reporter: Reporter, writer: ParcelWriter, manifest: Manifest
+        self,
+        session: RestoreSession,
+        reporter: Reporter,
+        writer: ParcelWriter,
+        manifest: Manifest,
+        snapshot: bytes,
     ) -> None:
         self._session = session
         self._reporter = reporter
         self._writer = writer
         self._manifest = manifest
+        self._snapshot = snapshot
         self._index = session.index()
         self._fetcher = Fetcher(session.store, session.vault, session.keys, self._index)
         self._failed: dict[bytes, str] = {}
@@ -103,7 +121,7 @@ class _Delivery:
         bad = {position: lost[chunk_id] for position, chunk_id in enumerate(wanted) if chunk_id in lost}
         pieces = [piece for piece in batch.pieces if self._whole(piece, bad)]
         found = [chunks.get(chunk_id, _LOST) for chunk_id in wanted]
-        table = ParcelTable(tuple(info for info, _ in found), tuple(pieces), b"")
+        table = ParcelTable(tuple(info for info, _ in found), tuple(pieces), b"", self._snapshot)
         self._writer.deliver(table, [payload for _, payload in found])
         self._files += sum(piece.last for piece in pieces)
         self._bytes += sum(length for piece in pieces for length in piece.extents[2::3])

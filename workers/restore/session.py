@@ -1,13 +1,15 @@
 """What the steps of a restore share: the repository opened for reading, the delivery area for writing."""
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from config.errors import StrongroomError
 from crypto.job import ListSpec, RestoreSpec
-from repository.catalog import read_snapshot, read_snapshots
-from repository.errors import RepositoryError
+from repository.catalog import read_manifest, read_snapshot, read_snapshots
+from repository.errors import FormatError, ObjectMissing, RepositoryError
 from repository.index import Index
-from repository.manifest import Snapshot
+from repository.manifest import ManifestRef, Snapshot
 from repository.store import ReadStore, WriteStore
 from repository.stores import open_reader, open_writer
 from repository.vault import read_config
@@ -23,6 +25,14 @@ LATEST = "latest"
 
 class NoSuchSnapshot(StrongroomError):
     """The vault has no snapshot that the request could mean, or more than one."""
+
+
+class NoSuchPath(StrongroomError):
+    """The snapshot holds nothing at or below the path that was asked for."""
+
+
+class LatestUnknown(StrongroomError):
+    """A snapshot cannot be opened, so that it may or may not be the latest."""
 
 
 class WrongSpec(StrongroomError):
@@ -97,13 +107,43 @@ class RestoreSession:
             return Selection(spec.path, spec.includes, spec.excludes)
         return Selection(spec.path)
 
-    def snapshots(self) -> list[Snapshot]:
-        """All snapshots that can be opened, oldest first.
+    def segments(self, snapshot: Snapshot) -> list[ManifestRef]:
+        """The manifests that can hold something wanted: the restore's segments, numbered from 0.
+
+        Every worker finds the same ones, so that a message can name none that was not planned.
+        """
+        selection = self.selection()
+        return [ref for ref in snapshot.manifests if selection.overlaps(ref)]
+
+    def require_path(self, snapshot: Snapshot) -> None:
+        """Refuse a path that is not in the snapshot, which would otherwise be an empty success.
 
         Raises:
-            RepositoryError: one cannot be opened; a listing without it would hide that it is there.
+            NoSuchPath: neither it nor anything below it is there.
+            StoreError, KeyRefused, KeyBrokerSilent: that cannot be told.
         """
-        return read_snapshots(self.store, self.vault, self.keys, _raise_damaged)
+        if not self.spec.path:
+            return
+        below = Selection(self.spec.path)
+        for ref in self.segments(snapshot):
+            try:
+                manifest = read_manifest(self.store, self.vault, self.keys, ref)
+            except (FormatError, ObjectMissing):
+                return  # whatever was in it is named where it is delivered
+            if next(below.entries(manifest.entries), None) is not None:
+                return
+        raise NoSuchPath(
+            f"{os.fsdecode(self.spec.path)!r} is not in snapshot {snapshot.id.hex()[:12]}",
+            remedy="see what is with `strongroom ls`",
+        )
+
+    def snapshots(self, on_damaged: Callable[[str, RepositoryError], None]) -> list[Snapshot]:
+        """All snapshots that can be opened, oldest first.
+
+        Args:
+            on_damaged: told of each that cannot: a listing without it would hide that it is there.
+        """
+        return read_snapshots(self.store, self.vault, self.keys, on_damaged)
 
     def snapshot(self, wanted: str) -> Snapshot:
         """The snapshot of an id, of an unambiguous prefix of one, or `latest`.
@@ -119,7 +159,7 @@ class RestoreSession:
                 name for name in self._names() if name.startswith(wanted) and len(wanted) >= MIN_PREFIX
             ]
         else:
-            found = self.snapshots()
+            found = self.snapshots(_raise_damaged)
             if not found:
                 raise NoSuchSnapshot(
                     "the vault has no snapshots yet", remedy="make one with `strongroom backup`"
@@ -156,4 +196,7 @@ def _ignore_damaged(name: str, error: RepositoryError) -> None:
 
 
 def _raise_damaged(name: str, error: RepositoryError) -> None:
-    raise error
+    raise LatestUnknown(
+        f"which snapshot is the latest cannot be told: {error.message}",
+        remedy="name one by its id: see `strongroom snapshots`",
+    ) from error

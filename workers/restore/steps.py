@@ -9,6 +9,7 @@ from crypto import notes, report
 from crypto.job import ListSpec, RestoreSpec
 from crypto.parcel import ParcelTable
 from repository.catalog import read_manifest
+from repository.errors import RepositoryError
 from repository.manifest import Entry, Snapshot
 from sources.filesystem import metadata
 from sources.source import SourceError
@@ -20,24 +21,24 @@ LINES_PER_PARCEL = 10_000
 
 
 def plan_restore(session: RestoreSession, reporter: Reporter) -> None:
-    """Find the snapshot and wake a worker for each manifest that can hold something wanted.
+    """Find the snapshot and wake a worker for each of its segments: see `RestoreSession.segments`.
 
     Raises:
-        NoSuchSnapshot, PatternError: the request cannot be fulfilled as it is.
+        NoSuchSnapshot, NoSuchPath, PatternError: the request cannot be fulfilled as it is.
         RepositoryError, KeyRefused, KeyBrokerSilent: the snapshot cannot be opened.
     """
     if not isinstance(session.spec, RestoreSpec):
         raise WrongSpec("this job is no restore")
     session.prove_vault()
     snapshot = session.snapshot(session.spec.snapshot)
-    selection = session.selection()
-    numbers = [number for number, ref in enumerate(snapshot.manifests) if selection.overlaps(ref)]
-    whole = selection.everything
-    reporter.note(notes.Restoring(snapshot.id, len(numbers)))
-    reporter.note(notes.Planned(len(numbers), snapshot.files if whole else 0, snapshot.bytes if whole else 0))
+    session.require_path(snapshot)
+    count = len(session.segments(snapshot))
+    whole = session.selection().everything
+    reporter.note(notes.Restoring(snapshot.id, count))
+    reporter.note(notes.Planned(count, snapshot.files if whole else 0, snapshot.bytes if whole else 0))
     # The scheduler must know the number of segments before it hears of the first.
-    reporter.report(report.PLANNED, segments=len(numbers))
-    for number in numbers:
+    reporter.report(report.PLANNED, segments=count)
+    for number in range(count):
         session.send(RESTORE_SEGMENT, *session.job.texts(), snapshot.id.hex(), number)
 
 
@@ -45,7 +46,7 @@ def list_snapshot(session: RestoreSession, reporter: Reporter) -> None:
     """Deliver the vault's snapshots, or the entries of one, as JSON lines.
 
     Raises:
-        NoSuchSnapshot: there is no such snapshot.
+        NoSuchSnapshot, NoSuchPath: there is no such snapshot, or nothing of that path in it.
         RepositoryError, KeyRefused, KeyBrokerSilent: something that would be listed cannot be opened.
     """
     spec = session.spec
@@ -54,7 +55,9 @@ def list_snapshot(session: RestoreSession, reporter: Reporter) -> None:
     session.prove_vault()
     writer = ParcelWriter(session, reporter, 0)
     if not spec.snapshot:
-        _deliver(writer, [_snapshot_line(snapshot) for snapshot in session.snapshots()])
+        damaged: list[bytes] = []
+        found = session.snapshots(lambda name, error: damaged.append(_damaged_line(name, error)))
+        _deliver(writer, [*map(_snapshot_line, found), *damaged])
     else:
         _list_entries(session, reporter, writer)
     reporter.note(notes.SegmentDone(0, writer.sequence, ()))
@@ -63,6 +66,7 @@ def list_snapshot(session: RestoreSession, reporter: Reporter) -> None:
 
 def _list_entries(session: RestoreSession, reporter: Reporter, writer: ParcelWriter) -> None:
     snapshot = session.snapshot(session.spec.snapshot)
+    session.require_path(snapshot)
     selection = session.selection()
     reporter.note(notes.Restoring(snapshot.id, 1))
     for ref in snapshot.manifests:
@@ -100,6 +104,10 @@ def _snapshot_line(snapshot: Snapshot) -> bytes:
             "errors": len(snapshot.errors),
         }
     )
+
+
+def _damaged_line(name: str, error: RepositoryError) -> bytes:
+    return _json({"id": name.rpartition("/")[2], "error": error.message})
 
 
 _TYPES = {"f": "file", "d": "dir", "l": "symlink", "p": "fifo", "c": "chardev", "b": "dev"}

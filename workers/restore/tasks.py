@@ -3,6 +3,7 @@
 from typing import cast
 
 from config.queues import LIST, PLAN_RESTORE, RESTORE_SEGMENT
+from crypto.job import ListSpec, RestoreSpec
 from workers.admission import Job
 from workers.app import make_app
 from workers.duty import Duties
@@ -33,9 +34,15 @@ def run(context: RoleContext) -> None:
         snapshot_id, number = cast(tuple[str, int], rest)
         deliver_segment(session(job, reporter), reporter, snapshot_id, number)
 
-    duties.add(PLAN_RESTORE, lambda job, reporter, rest: plan_restore(session(job, reporter), reporter))
-    duties.add(LIST, lambda job, reporter, rest: list_snapshot(session(job, reporter), reporter))
-    duties.add(RESTORE_SEGMENT, segment)
+    def listing(job: Job, reporter: Reporter, rest: Rest) -> None:
+        list_snapshot(session(job, reporter), reporter)
+
+    def plan(job: Job, reporter: Reporter, rest: Rest) -> None:
+        plan_restore(session(job, reporter), reporter)
+
+    duties.add(PLAN_RESTORE, RestoreSpec, plan)
+    duties.add(RESTORE_SEGMENT, RestoreSpec, segment, str, int)
+    duties.add(LIST, ListSpec, listing)
     serve(
         app,
         context.role,

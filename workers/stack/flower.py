@@ -7,6 +7,8 @@ from typing import Any
 from flower.app import Flower
 from flower.options import default_options
 from flower.urls import settings as web_settings
+from flower.views.monitor import Metrics
+from tornado.web import authenticated
 
 from workers.app import make_app
 from workers.serve import RoleContext, configure_logging
@@ -21,6 +23,15 @@ class QuietFlower(Flower):
     def update_workers(self, workername: str | None = None) -> list[Any]:  # noqa: ARG002 - Flower's
         """Ask nobody."""
         return []
+
+
+class LockedMetrics(Metrics):
+    """The numbers for Prometheus, behind the same password as the rest; Flower's own are for everybody."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Answer with the numbers."""
+        await super().get()
 
 
 def run(context: RoleContext) -> None:
@@ -38,6 +49,8 @@ def run(context: RoleContext) -> None:
     options.persistent = False
     options.max_tasks = MAX_TASKS
     flower = QuietFlower(capp=app, options=options, **web_settings)
+    # Comes before Flower's own pages.
+    flower.add_handlers(r".*", [(r"/metrics", LockedMetrics)])
     flower.start_http_server()
     flower.io_loop.add_callback(context.ready)
     flower.start()

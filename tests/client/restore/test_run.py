@@ -27,6 +27,9 @@ class Deliverer:
         self.world, self.segments = world, segments
         self.spoil: Callable[[int, int, Path], None] = lambda segment, sequence, place: None
         self.silent: set[tuple[int, int]] = set()
+        self.snapshot = SNAPSHOT
+        self.unheard = 0
+        self.listed: Callable[[], list[bytes]] = self._all
         self.failed: tuple[tuple[bytes, str], ...] = ()
         self.end: Callable[[JobRequest], None] = lambda request: world.verdict(request, "done", kms_calls=2)
 
@@ -46,12 +49,17 @@ class Deliverer:
                 maker = ParcelMaker()
                 for path in paths:
                     maker.file(path, path * 10)
-                place = self._put(request, segment, sequence, maker.table(), maker)
+                place = self._put(request, segment, sequence, maker.table(self.snapshot), maker)
                 self.spoil(segment, sequence, place)
                 if (segment, sequence) not in self.silent:
                     world.note(request, notes.Parcel(segment, sequence, 1))
-            world.note(request, notes.SegmentDone(segment, len(parcels), self.failed if not segment else ()))
+            failed = self.failed if not segment else ()
+            failures = len(failed) + self.unheard
+            world.note(request, notes.SegmentDone(segment, len(parcels), failed, failures, self.snapshot))
         self.end(request)
+
+    def _all(self) -> list[bytes]:
+        return [path for parcels in self.segments for parcel in parcels for path in parcel]
 
     def _list(self, request: JobRequest) -> None:
         spec = self.world.spec(request)
@@ -59,8 +67,7 @@ class Deliverer:
         assert spec.snapshot == SNAPSHOT.hex(), (
             "the snapshot that was restored, not whatever is the latest now"
         )
-        paths = [path for parcels in self.segments for parcel in parcels for path in parcel]
-        lines = b"\n".join(b'{"path": "%s", "type": "file"}' % path for path in paths)
+        lines = b"\n".join(b'{"path": "%s", "type": "file"}' % path for path in self.listed())
         self._put(request, 0, 0, ParcelTable((), (), lines), ParcelMaker())
         self.world.note(request, notes.Parcel(0, 0, 1))
         self.world.note(request, notes.SegmentDone(0, 1, ()))
@@ -147,6 +154,35 @@ def test_what_the_worker_could_not_deliver_is_named_with_its_reason(
         done = restore(world, tmp_path / "out").run()
     assert done.failed == {b"/a/9": "chunk 1234 is in no pack"}
     assert done.files == 5
+
+
+def test_two_snapshots_never_make_one_tree(world: World, deliverer: Deliverer, tmp_path: Path):
+    deliverer.snapshot = bytes(16)  # not the one that was announced
+    with world.serving(deliverer):
+        done = restore(world, tmp_path / "out").run()
+    assert set(done.failed) == ALL
+    assert tree(tmp_path / "out") == set()
+
+
+def test_parcels_of_another_snapshot_are_not_opened(world: World, deliverer: Deliverer, tmp_path: Path):
+    def rename(segment: int, sequence: int, place: Path) -> None:
+        deliverer.snapshot = bytes(16) if (segment, sequence) == (0, 0) else SNAPSHOT
+
+    deliverer.spoil = rename  # changes what the next parcel says, and the end of the segment
+    with world.serving(deliverer):
+        done = restore(world, tmp_path / "out").run()
+    assert set(done.failed) == {b"/a/3"}
+    assert tree(tmp_path / "out") == ALL - {b"/a/3"}
+
+
+def test_a_lost_letter_about_failures_is_missed(world: World, deliverer: Deliverer, tmp_path: Path):
+    deliverer.unheard = 1
+    deliverer.segments[1][0] = []  # this file was named in the letter that is lost
+    listed = deliverer.listed
+    deliverer.listed = lambda: [*listed(), b"/b/1"]
+    with world.serving(deliverer):
+        done = restore(world, tmp_path / "out").run()
+    assert set(done.failed) == {b"/b/1"}
 
 
 def test_a_job_that_fails_half_way_keeps_what_is_complete_and_names_the_rest(

@@ -12,10 +12,11 @@ from crypto.hpke import HpkeKey
 from crypto.keyrecord import CHUNK_ID, DEK, KeyRecord, encryption_context
 from crypto.keyrequest import REFUSALS, Want
 from crypto.registry import BACKUP, RESTORE, VaultEntry
-from crypto.ticket import DECRYPT, ENCRYPT, GENERATE, INIT
+from crypto.ticket import DECRYPT, ENCRYPT, GENERATE, INIT, end
 from tests.workers.key_broker.refusals import CASES, decrypt_want, enrol
 from tests.workers.key_broker.world import World
-from workers.key_broker.audit import ADMITTED, GRANTED, NOISE, REFUSED
+from workers.key_broker.audit import ADMITTED, ENDED, GRANTED, NOISE, REFUSED
+from workers.key_broker.checks import MAX_COUNT
 from workers.key_broker.service import NOISE_RATE
 
 HOUR_MS = 3_600_000
@@ -227,3 +228,30 @@ def test_status_tells_calls_totals_and_the_head_of_the_audit_log(world: World) -
     assert status.gateway.calls == 1
     assert status.totals == {"granted": 1, "kms_calls": 1, "refused": 1, "refused:over-budget": 1}
     assert (status.audit_entries, status.audit_head) == (3, world.state.head().link.hex())
+
+
+def test_a_job_that_is_over_gets_no_key_under_any_fence(world: World) -> None:
+    live, job = world.ticket(job=b"l" * 16), b"o" * 16
+    tickets = [world.ticket(job=job, fence=fence) for fence in (1, 2, MAX_COUNT)]
+    world.granted(world.request(ticket=tickets[0]))
+    for _ in range(2):
+        world.service.end_job(canonical.encode(end(world.scheduler, job)), world.now)
+    calls = world.calls
+    assert [world.refused(world.request(ticket=each)).code for each in tickets] == ["stale-fence"] * 3
+    assert world.calls == calls
+    assert [entry.job for entry in world.entries() if entry.event == ENDED] == [job.hex()]
+    world.granted(world.request(ticket=live))
+
+
+def test_nobody_but_the_scheduler_ends_a_job(world: World) -> None:
+    ticket = world.ticket(job=b"o" * 16)
+    for said in (
+        canonical.encode(end(world.workers[BACKUP], b"o" * 16)),
+        canonical.encode(end(world.broker, b"o" * 16)),
+        canonical.encode(end(world.scheduler, b"o" * 15)),
+        canonical.encode(ticket),
+        b"",
+        os.urandom(100),
+    ):
+        world.service.end_job(said, world.now)
+    world.granted(world.request(ticket=ticket))

@@ -1,0 +1,79 @@
+"""The transport's own promises, at a real server."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config import queues
+from config.settings import Settings
+from tests.workers.stack_control import until
+from workers.app import make_app
+from workers.stack.passwords import Passwords
+from workers.stack.valkey import Valkey
+from workers.task import send
+
+ROLE, QUEUE = queues.SCHEDULER, queues.SCHEDULER_QUEUE
+
+
+class Server:
+    """A server that can be killed, and comes back only when it is told to."""
+
+    def __init__(self, folder: Path) -> None:
+        self._valkey = Valkey(folder, folder / "valkey.log")
+        passwords = Passwords([ROLE])
+        self._valkey.configure(passwords)
+        self.url = self._valkey.url(ROLE, passwords[ROLE])
+        self.pid = 0
+        self.start()
+
+    def start(self) -> None:
+        self.pid = self._valkey.start()
+        self._valkey.wait(self.pid)
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with tempfile.TemporaryDirectory(prefix="broker-") as folder:
+        running = Server(Path(folder))
+        yield running
+        running.kill()
+
+
+@pytest.mark.parametrize(
+    "answer", [lambda message: message.ack(), lambda message: message.reject(requeue=True)]
+)
+def test_a_message_that_cannot_be_acknowledged_does_not_stop_the_role(
+    server: Server, answer: Callable[[Any], None]
+) -> None:
+    app = make_app(ROLE, Settings(), server.url)
+    send(app, queues.TICK)
+    with app.connection() as connection:
+        received: list[Any] = []
+        channel = connection.channel()
+        channel.basic_qos(0, 1, False)
+        channel.basic_consume(QUEUE, False, received.append, "consumer")
+        until(lambda: _drain(connection) or bool(received))
+        assert not channel.qos.can_consume()
+        server.kill()
+        with pytest.raises(connection.connection_errors):
+            answer(received[0])
+        assert channel.qos.can_consume()
+        server.start()
+    app.close()
+
+
+def _drain(connection: Any) -> bool:
+    try:
+        connection.drain_events(timeout=0.1)
+    except TimeoutError:
+        return False
+    return True
