@@ -74,23 +74,24 @@ class _Delivery:
         self._snapshot = snapshot
         self._index = session.index()
         self._fetcher = Fetcher(session.store, session.vault, session.keys, self._index)
+        # Looked up once for each chunk, not for each of the many files in it; None: it is in no pack.
+        self._sizes = [self._stored_size(number) for number in range(len(manifest.chunk_lengths))]
         self._failed: dict[bytes, str] = {}
         self._files = 0
         self._bytes = 0
 
     def run(self, number: int) -> list[Note]:
         wanted = self._session.selection().entries(self._manifest.entries)
-        for batch in batches(self._possible(wanted), self._stored_size):
+        for batch in batches(self._possible(wanted), lambda number: self._sizes[number] or 0):
             self._deliver(batch)
             self._reporter.progress(number, self._files, self._bytes)
         return list(self._failed.items())
 
     def _possible(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Entries all of whose chunks are known to be somewhere."""
+        sizes = self._sizes
         for entry in entries:
-            missing = next(
-                (n for n in entry.extents[::3] if not self._index.contains(self._chunk_id(n))), None
-            )
+            missing = next((number for number in entry.extents[::3] if sizes[number] is None), None)
             if missing is None:
                 yield entry
             else:
@@ -99,11 +100,11 @@ class _Delivery:
     def _chunk_id(self, number: int) -> bytes:
         return self._manifest.chunk_ids[CHUNK_ID * number : CHUNK_ID * (number + 1)]
 
-    def _stored_size(self, number: int) -> int:
+    def _stored_size(self, number: int) -> int | None:
         try:
             return self._index.locate(self._chunk_id(number)).sealed_len
         except ChunkMissing:
-            return 0
+            return None
 
     def _deliver(self, batch: Batch) -> None:
         # A manifest may name a chunk twice: content that occurs twice in one segment is stored once.
