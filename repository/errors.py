@@ -7,6 +7,7 @@ RepositoryError
 │   ├── InvalidName         a name outside the layout
 │   ├── StoreMissing        there is no such store
 │   ├── StoreDenied         the store does not let us
+│   ├── WrongPlace          the URI leads to no bucket, or to the wrong region
 │   ├── StoreFull           no room left
 │   ├── StoreUnsupported    the store cannot do what a repository needs
 │   └── StoreUnreachable    try again: see repository.retry
@@ -49,6 +50,10 @@ class StoreMissing(StoreError):
 
 class StoreDenied(StoreError):
     """The store does not allow the operation."""
+
+
+class WrongPlace(StoreError):
+    """The URI leads nowhere: the bucket does not exist, or is in another region or another account."""
 
 
 class StoreFull(StoreError):
