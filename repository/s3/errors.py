@@ -4,7 +4,6 @@ Codes: docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html. What is not 
 of the answer: 5xx and 429 may be tried again, everything else is permanent.
 """
 
-import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -217,17 +216,10 @@ def _remedy(error: boto.ClientError, rule: Rule) -> str:
 
 def _untrusted(error: boto.SSLError, name: str, place: S3Place) -> StoreError:
     """A certificate that is not believed stays so; a handshake that broke off may succeed the next time."""
-    at: BaseException | None = error
-    while at is not None:
-        if isinstance(at, ssl.SSLCertVerificationError):
-            return StoreDenied(
-                f"{place.shown}: the server's certificate is not to be trusted: {_said(at.verify_message)}",
-                remedy="check the endpoint; for an authority of your own write ca=/path/to/ca.pem in the URI",
-            )
-        at = at.__cause__ or at.__context__
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+    words = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in words or "doesn't match" in words:
         return StoreDenied(
-            f"{place.shown}: the server's certificate is not to be trusted",
+            f"{place.shown}: the server's certificate is not to be trusted: {_said(words)}",
             remedy="check the endpoint; for an authority of your own write ca=/path/to/ca.pem in the URI",
         )
     return StoreUnreachable(f"{name}: {place.shown}: {_said(str(error))}", remedy=_NETWORK)

@@ -23,7 +23,7 @@ PIECE: Final = 4 << 20
 """Reads larger than twice this are split into pieces of it."""
 SLOWEST: Final = 64 << 10
 """Bytes per second below which a body is given up, however steadily it drips."""
-_READ: Final = 1 << 20
+_READ: Final = 256 << 10
 T = TypeVar("T")
 
 
@@ -114,10 +114,12 @@ def fill(body: Any, out: memoryview, patience_s: float) -> None:
     done = 0
     try:
         while done < len(out):
-            count = body.readinto(out[done : done + _READ])
-            if not count:
+            # What one receive brings: botocore's own methods wait until all is there, however long that takes.
+            data = body._raw_stream.read1(min(_READ, len(out) - done))  # noqa: SLF001
+            if not data:
                 raise StoreUnreachable("the answer broke off", remedy="check the network")
-            done += count
+            out[done : done + len(data)] = data
+            done += len(data)
             if time.monotonic() > end:
                 raise StoreUnreachable("the answer came too slowly", remedy="check the network")
     except BaseException:
