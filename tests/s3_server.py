@@ -3,7 +3,7 @@
 One process, all of it on loopback and in one temporary folder. TLS under an authority made here.
 """
 
-import datetime
+import datetime as dt
 import ipaddress
 import json
 import os
@@ -145,8 +145,7 @@ def _environment(folder: Path, cleanup: ExitStack) -> None:
     credentials = folder / "credentials"
     credentials.write_text(
         "".join(
-            f"[{name}]\naws_access_key_id = {_keys(name)['accessKey']}\n"
-            f"aws_secret_access_key = {secret}\n\n"
+            f"[{name}]\naws_access_key_id = {_keys(name)['accessKey']}\naws_secret_access_key = {secret}\n\n"
             for name, secret in [(name, _keys(name)["secretKey"]) for name in _IDENTITIES]
         )
         + "[mistyped]\naws_access_key_id = AKADMIN\naws_secret_access_key = wrong\n\n"
@@ -197,21 +196,19 @@ def _free_ports(count: int) -> list[int]:
 
 def _certificates(folder: Path) -> Path:
     """An authority, and a certificate of it for 127.0.0.1; returns the authority's file."""
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     authority = ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
 
-    def builder(
-        subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool
-    ) -> x509.CertificateBuilder:
+    def builder(subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(issuer)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(now + dt.timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key()), critical=False

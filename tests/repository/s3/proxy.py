@@ -189,7 +189,9 @@ def _read_head(connection: socket.socket) -> tuple[bytes, bytes]:
 def _parse(head: bytes) -> Request:
     line, *others = head.decode("latin-1").strip().split("\r\n")
     method, target, _ = line.split(" ", 2)
-    headers = {name.strip().lower(): value.strip() for name, _, value in (each.partition(":") for each in others)}
+    headers = {
+        name.strip().lower(): value.strip() for name, _, value in (each.partition(":") for each in others)
+    }
     return Request(method, target, headers)
 
 

@@ -2,6 +2,7 @@
 
 import secrets
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -50,7 +51,9 @@ def test_without_retries_slow_down_is_an_error_that_may_be_tried_again(opened: O
 def test_a_lost_answer_to_a_create_is_no_error(opened: Open, spoiler: Proxy, size: int):
     data = secrets.token_bytes(size)
     method, part = ("PUT", "") if size == 1 else ("POST", "uploadId")
-    spoiler.faults = [Fault(lambda request: request.method == method and part in request.target, drop="answer")]
+    spoiler.faults = [
+        Fault(lambda request: request.method == method and part in request.target, drop="answer")
+    ]
     store = RetryingPruner(opened(), NO_WAITING)
     store.put("packs/aa/bb", [data])
     assert store.get("packs/aa/bb", size) == data
@@ -90,9 +93,7 @@ def test_what_a_dead_writer_left_is_swept(opened: Open, s3: S3Server, prefix: st
 
 
 @pytest.mark.parametrize("size", [500, 3 << 20, LARGE])
-def test_what_is_damaged_on_the_way_is_refused_by_the_server(
-    opened: Open, spoiler: Proxy, size: int
-):
+def test_what_is_damaged_on_the_way_is_refused_by_the_server(opened: Open, spoiler: Proxy, size: int):
     spoiler.faults = [Fault(lambda request: request.method == "PUT", flip_request=100)]
     data = secrets.token_bytes(size)
     store = RetryingPruner(opened(), NO_WAITING)
@@ -129,7 +130,7 @@ def test_of_a_large_read_only_the_piece_that_failed_is_read_again(opened: Open, 
 
 def test_a_server_that_is_silent_is_given_up_after_the_timeout(opened: Open, spoiler: Proxy):
     spoiler.faults = [Fault(pause_s=3.0)]
-    with pytest.raises(StoreUnreachable, match="(?i)timed? ?out"):
+    with pytest.raises(StoreUnreachable, match=r"(?i)timed? ?out"):
         opened().put("a", [b"x"])
 
 
@@ -241,7 +242,7 @@ def test_each_refusal_is_told_as_what_it_is(
     opened: Open, spoiler: Proxy, answer: tuple[Fault, type[RepositoryError], str, str]
 ):
     fault, kind, message, remedy = answer
-    spoiler.faults = [Fault(**{**vars(fault)})]
+    spoiler.faults = [replace(fault)]
     with pytest.raises(RepositoryError, match=message) as caught:
         opened().get("a", 1)
     assert type(caught.value) is kind
@@ -272,7 +273,7 @@ def test_real_refusals_of_the_server(s3: S3Server, prefix: str, tmp_path: Path):
         with pytest.raises(WrongPlace):
             call(store("no-such-bucket"))
         for profile in ("mistyped", "unknown"):
-            with pytest.raises(StoreDenied, match="SignatureDoesNotMatch|InvalidAccessKeyId"):
+            with pytest.raises(StoreDenied, match=r"SignatureDoesNotMatch|InvalidAccessKeyId"):
                 call(store(profile=profile))
         with pytest.raises(StoreDenied, match="profile"):
             call(store(profile="not-there"))
