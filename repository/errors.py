@@ -5,9 +5,8 @@ RepositoryError
 │   ├── ObjectMissing       no object of that name
 │   ├── ObjectExists        a conditional create found the name taken
 │   ├── InvalidName         a name outside the layout
-│   ├── StoreMissing        there is no such store
+│   ├── StoreMissing        there is no store where the URI says, or it is in another region
 │   ├── StoreDenied         the store does not let us
-│   ├── WrongPlace          the URI leads to no bucket, or to the wrong region
 │   ├── StoreFull           no room left
 │   ├── StoreUnsupported    the store cannot do what a repository needs
 │   └── StoreUnreachable    try again: see repository.retry
@@ -45,15 +44,11 @@ class InvalidName(StoreError):
 
 
 class StoreMissing(StoreError):
-    """The place where the store should be is not there; somebody has to bring it back."""
+    """There is no store where the URI says (or its bucket is in another region); somebody has to act."""
 
 
 class StoreDenied(StoreError):
     """The store does not allow the operation."""
-
-
-class WrongPlace(StoreError):
-    """The URI leads nowhere: the bucket does not exist, or is in another region or another account."""
 
 
 class StoreFull(StoreError):

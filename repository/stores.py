@@ -57,7 +57,7 @@ def open_writer(
     Raises:
         StoreUnsupported: the URI is not one that this release can open, or the bucket lacks what it asks for.
         StoreMissing: there is no such folder, and `create` is off.
-        WrongPlace: there is no such bucket; only told with `create`.
+        StoreMissing: there is no such bucket; only told with `create`.
         StoreDenied: the folder cannot be made.
     """
     policy = _policy(settings)

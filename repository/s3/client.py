@@ -45,7 +45,7 @@ def client_of(place: S3Place, settings: StoreSettings) -> Any:
 
     Raises:
         StoreDenied: there are no credentials, or no such profile.
-        WrongPlace: the region is none.
+        StoreMissing: the region is none.
     """
     way = _Way(place.endpoint, place.region, place.profile, place.addressing, place.ca)
     with _making, translated("connecting", place, forget_clients):

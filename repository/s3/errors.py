@@ -21,9 +21,9 @@ from repository.errors import (
     StoreDenied,
     StoreError,
     StoreFull,
+    StoreMissing,
     StoreUnreachable,
     StoreUnsupported,
-    WrongPlace,
 )
 from repository.place import S3Place
 
@@ -59,13 +59,13 @@ CODES: Final[Mapping[str, Rule]] = {
     "416": Rule(ObjectDamaged, "run `strongroom check`"),
     "InvalidObjectState": Rule(StoreDenied, "the object is archived: restore it to an instant class first"),
     # The place.
-    "NoSuchBucket": Rule(WrongPlace, "check the name, or make the bucket: Strongroom never makes one"),
-    "InvalidBucketName": Rule(WrongPlace, "check the name of the bucket"),
-    "PermanentRedirect": Rule(WrongPlace, "set region in the URI"),
+    "NoSuchBucket": Rule(StoreMissing, "check the name, or make the bucket: Strongroom never makes one"),
+    "InvalidBucketName": Rule(StoreMissing, "check the name of the bucket"),
+    "PermanentRedirect": Rule(StoreMissing, "set region in the URI"),
     "TemporaryRedirect": Rule(StoreUnreachable, _AGAIN),
-    "301": Rule(WrongPlace, "set region in the URI"),
-    "AuthorizationHeaderMalformed": Rule(WrongPlace, "set region in the URI"),
-    "IllegalLocationConstraintException": Rule(WrongPlace, "set region in the URI"),
+    "301": Rule(StoreMissing, "set region in the URI"),
+    "AuthorizationHeaderMalformed": Rule(StoreMissing, "set region in the URI"),
+    "IllegalLocationConstraintException": Rule(StoreMissing, "set region in the URI"),
     # Whether we may.
     "AccessDenied": Rule(StoreDenied, _POLICY),
     "AllAccessDisabled": Rule(StoreDenied, _POLICY),
@@ -129,9 +129,9 @@ LIBRARY: Final[tuple[tuple[type[Exception], Rule], ...]] = (
     (boto.SSOError, Rule(StoreDenied, "run `aws sso login` for the profile", about_credentials=True)),
     (boto.LoginError, Rule(StoreDenied, "run `aws login` for the profile", about_credentials=True)),
     (boto.MetadataRetrievalError, Rule(StoreUnreachable, _CREDENTIALS)),
-    (boto.InvalidRegionError, Rule(WrongPlace, "set region in the URI")),
-    (boto.BaseEndpointResolverError, Rule(WrongPlace, "set region in the URI")),
-    (boto.EndpointProviderError, Rule(WrongPlace, "check endpoint, region and addressing in the URI")),
+    (boto.InvalidRegionError, Rule(StoreMissing, "set region in the URI")),
+    (boto.BaseEndpointResolverError, Rule(StoreMissing, "set region in the URI")),
+    (boto.EndpointProviderError, Rule(StoreMissing, "check endpoint, region and addressing in the URI")),
     (boto.ParamValidationError, Rule(StoreUnsupported, "check the URI")),
     (boto.HTTPClientError, Rule(StoreUnreachable, _NETWORK)),
     (boto.ConnectionError, Rule(StoreUnreachable, _NETWORK)),
@@ -207,7 +207,7 @@ def _told(error: boto.ClientError, rule: Rule, name: str, place: S3Place) -> str
 def _remedy(error: boto.ClientError, rule: Rule) -> str:
     if code_of(error) == "403" and abs(_skew_s(error)) > MAX_SKEW_S:
         return _CLOCK
-    if rule.kind is WrongPlace and "region" in rule.remedy:
+    if rule.kind is StoreMissing and "region" in rule.remedy:
         region = _headers(error).get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region")
         if region:
             return f"the bucket is in {_said(str(region))}: write region={_said(str(region))} in the URI"

@@ -166,7 +166,7 @@ class S3Writer(S3Reader):
     """Reads and creates. With `create`, looks first whether a vault can be made there.
 
     Raises:
-        WrongPlace, StoreDenied, StoreUnsupported: it cannot.
+        StoreMissing, StoreDenied, StoreUnsupported: it cannot.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from crypto.errors import Malformed
 from crypto.identity import Identity
 from crypto.parcel import MAX_PARCEL
 from crypto.registry import OPERATOR, Registry
-from repository.errors import ObjectMissing, WrongPlace
+from repository.errors import ObjectMissing, StoreMissing
 from repository.stores import open_pruner, open_writer
 from tests.s3_server import DELIVERIES, S3Server
 
@@ -121,5 +121,5 @@ def test_an_area_that_is_none_is_refused(tmp_path: Path, s3: S3Server):
     with pytest.raises(BadArgument):
         area_of(installation(tmp_path, "s3://x"))
     settings = msgspec.structs.replace(Settings().store, deadline_s=1.0)
-    with pytest.raises(WrongPlace):
+    with pytest.raises(StoreMissing):
         ParcelReader(s3.uri("x", "no-such-bucket"), JOB, settings).read(0, 0)

@@ -17,9 +17,9 @@ from repository.errors import (
     RepositoryError,
     StoreDenied,
     StoreFull,
+    StoreMissing,
     StoreUnreachable,
     StoreUnsupported,
-    WrongPlace,
 )
 from repository.place import parse_place
 from repository.retry import RetryingPruner
@@ -198,7 +198,7 @@ def test_what_consoles_leave_is_no_object(opened: Open, s3: S3Server, prefix: st
 
 SKEWED = format_datetime(datetime.now(UTC) - timedelta(hours=2), usegmt=True)
 ANSWERS: list[tuple[Fault, type[RepositoryError], str, str]] = [
-    (Fault(status=404, code="NoSuchBucket"), WrongPlace, "NoSuchBucket", "make the bucket"),
+    (Fault(status=404, code="NoSuchBucket"), StoreMissing, "NoSuchBucket", "make the bucket"),
     (Fault(status=404, code="NoSuchKey"), ObjectMissing, "no such object", "check"),
     (Fault(status=403, code="AccessDenied"), StoreDenied, "AccessDenied", "policy"),
     (Fault(status=403, code="Unheard"), StoreDenied, "Unheard", "policy"),
@@ -213,13 +213,13 @@ ANSWERS: list[tuple[Fault, type[RepositoryError], str, str]] = [
     ),
     (
         Fault(status=400, code="AuthorizationHeaderMalformed", extra={"Region": "eu-west-3"}, times=9),
-        WrongPlace,
+        StoreMissing,
         "AuthorizationHeaderMalformed",
         "region=eu-west-3",
     ),
     (
         Fault(status=301, code="PermanentRedirect", extra={"x-amz-bucket-region": "eu-west-3"}, times=9),
-        WrongPlace,
+        StoreMissing,
         "PermanentRedirect",
         "region=eu-west-3",
     ),
@@ -251,7 +251,7 @@ def test_each_refusal_is_told_as_what_it_is(
 
 
 def test_an_answer_without_words_is_asked_again_with_words(opened: Open, spoiler: Proxy):
-    with pytest.raises(WrongPlace, match="NoSuchBucket"):
+    with pytest.raises(StoreMissing, match="NoSuchBucket"):
         opened("no-such-bucket").size("a")
     with pytest.raises(StoreDenied, match="SignatureDoesNotMatch"):
         opened(profile="mistyped").size("a")
@@ -270,7 +270,7 @@ def test_real_refusals_of_the_server(s3: S3Server, prefix: str, tmp_path: Path):
         lambda each: list(each.list("")),
         lambda each: each.delete("a"),
     ):
-        with pytest.raises(WrongPlace):
+        with pytest.raises(StoreMissing):
             call(store("no-such-bucket"))
         for profile in ("mistyped", "unknown"):
             with pytest.raises(StoreDenied, match=r"SignatureDoesNotMatch|InvalidAccessKeyId"):
@@ -310,7 +310,7 @@ def test_init_looks_at_the_bucket(s3: S3Server, prefix: str):
         return S3Writer(parse_place(s3.uri(prefix, bucket, **options)), QUICK, NO_WAITING, create=True)  # type: ignore[arg-type]
 
     init(BUCKET)
-    with pytest.raises(WrongPlace):
+    with pytest.raises(StoreMissing):
         init("no-such-bucket")
     with pytest.raises(StoreUnsupported, match="ObjectLock") as caught:
         init(BUCKET, lock="governance", retention="1d")
