@@ -8,6 +8,8 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from client.errors import BadArgument, MissingPath
+from repository.errors import StoreUnsupported
+from repository.place import parse_place
 from sources.patterns import Patterns
 
 LATEST = "latest"
@@ -87,21 +89,26 @@ def vault_name(text: str) -> str:
 
 
 def repository_uri(text: str) -> str:
-    """The URI of a repository in a folder, normalised; a bare or relative path is made into one.
+    """The URI of a repository, normalised: `s3://bucket/prefix?options`, `file:///path`; a path is made into one.
 
     Raises:
-        BadArgument: a scheme that this release does not have, or no path.
+        BadArgument: a scheme that this release does not have, or no place.
     """
+    if text.startswith("s3:"):
+        try:
+            return parse_place(text).uri
+        except StoreUnsupported as error:
+            raise BadArgument(error.message, remedy=error.remedy) from error
     parts = urlsplit(text)
-    if parts.scheme == "s3":
-        raise BadArgument("repositories in S3 come in a later release", remedy="use file:///path for now")
     if (
         parts.scheme not in ("", "file")
         or parts.netloc not in ("", "localhost")
         or parts.query
         or parts.fragment
     ):
-        raise BadArgument(f"{text!r} is not the URI of a repository", remedy="write file:///path")
+        raise BadArgument(
+            f"{text!r} is not the URI of a repository", remedy="write file:///path or s3://bucket/prefix"
+        )
     path = unquote(parts.path) if parts.scheme else text
     if not path or "\0" in path:
         raise BadArgument(f"{text!r} names no folder", remedy="write file:///path")
@@ -119,8 +126,3 @@ def kms_uri(text: str) -> str:
     if not _KMS.fullmatch(text):
         raise BadArgument(f"{text!r} is not the URI of a CMK", remedy="write local-kms://NAME")
     return text
-
-
-def folder_of(uri: str) -> Path:
-    """The folder that a `file://` URI of `repository_uri` names."""
-    return Path(unquote(urlsplit(uri).path))

@@ -1,7 +1,9 @@
 """The delivery area: where restore workers put parcels, and from where the command takes them away.
 
-Each job has a folder there, and its command holds a lock on it for as long as it lives: a folder whose lock is free
-belongs to a command that died, and the next one removes it. Parcels are sealed; what they cost is space.
+It is a folder of the home, or any place that the settings name, such as a prefix in a bucket. Each job has a folder
+there. For as long as it lives, its command also holds a lock on a folder of that name in the home, which says where the
+area is: a folder whose lock is free belongs to a command that died, and the next one removes what is left in both
+places. Parcels are sealed; what they cost is space.
 """
 
 import fcntl
@@ -9,14 +11,25 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
-from client.arguments import folder_of
-from config.home import OWNER_ONLY_DIR, Home
+import msgspec
+
+from client.arguments import repository_uri
+from client.installation import Installation
+from config.home import OWNER_ONLY_DIR, OWNER_ONLY_FILE
+from config.settings import StoreSettings
 from crypto.errors import Malformed
 from crypto.parcel import MAX_PARCEL
-from repository.store import ReadStore
-from repository.stores import open_reader
+from repository.errors import StoreError
+from repository.place import MAX_URI, FolderPlace, parse_place
+from repository.store import PruneStore
+from repository.stores import open_pruner, open_writer
+
+_AREA = ".area"
+"""In a job's folder in the home: the URI of the area, when that is elsewhere."""
+_CLEARING_S = 5.0
 
 
 def parcel_name(job: bytes, segment: int, sequence: int) -> str:
@@ -24,35 +37,94 @@ def parcel_name(job: bytes, segment: int, sequence: int) -> str:
     return f"{job.hex()}/{segment}-{sequence}"
 
 
+def area_of(installation: Installation) -> str:
+    """URI of the area that this installation's commands have parcels delivered to.
+
+    Raises:
+        BadArgument: the setting names no place.
+    """
+    area = installation.settings.delivery.area
+    return repository_uri(area) if area else installation.home.delivery.as_uri()
+
+
+def delivering_to(installation: Installation, area: str) -> Installation:
+    """The installation, but with another area (a URI of `repository_uri`)."""
+    delivery = msgspec.structs.replace(installation.settings.delivery, area=area)
+    return replace(installation, settings=msgspec.structs.replace(installation.settings, delivery=delivery))
+
+
 @contextmanager
-def delivery_area(home: Home, job: bytes) -> Iterator[str]:
-    """Make the folder of a job, and remove it with all that is in it in the end. Yields the area's URI."""
+def delivery_area(installation: Installation, job: bytes) -> Iterator[str]:
+    """Make the folder of a job, and remove it with all that is in it in the end. Yields the area's URI.
+
+    Raises:
+        StoreError: the area cannot be opened.
+    """
+    home, settings = installation.home, installation.settings.store
+    area = area_of(installation)
     home.delivery.mkdir(OWNER_ONLY_DIR, parents=True, exist_ok=True)
-    _sweep(home.delivery)
+    _sweep(home.delivery, settings)
     folder = home.delivery / job.hex()
     folder.mkdir(OWNER_ONLY_DIR)
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield home.delivery.as_uri()
+        if area != home.delivery.as_uri():
+            _remember(folder / _AREA, area)
+            # Makes a missing folder; and whatever opening the area needs is loaded before openers are forked.
+            open_writer(area, settings, create=isinstance(parse_place(area), FolderPlace))
+        yield area
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder, settings)
         os.close(lock)
 
 
-def _sweep(area: Path) -> None:
-    for folder in area.iterdir():
+def _sweep(deliveries: Path, settings: StoreSettings) -> None:
+    for folder in deliveries.iterdir():
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             continue  # not a folder, or removed by its own command just now
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder, settings)
         except BlockingIOError:
             pass  # its command lives
         finally:
             os.close(descriptor)
+
+
+def _remember(path: Path, area: str) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY_FILE), "w") as file:
+        file.write(area)
+
+
+def _remove(folder: Path, settings: StoreSettings) -> None:
+    """Remove a job's folder, and its parcels elsewhere; what cannot be reached is left to the next command."""
+    try:
+        with (folder / _AREA).open() as file:
+            area = file.read(MAX_URI)
+    except FileNotFoundError:
+        area = ""
+    if area:
+        try:
+            _clear(area, folder.name, settings)
+        except StoreError:
+            return
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clear(area: str, job: str, settings: StoreSettings) -> None:
+    place = parse_place(area)
+    if isinstance(place, FolderPlace):
+        shutil.rmtree(place.path / job, ignore_errors=True)
+        return
+    # Not for long: a store that is away must not hold up every command until it is back.
+    store = open_pruner(
+        area, msgspec.structs.replace(settings, deadline_s=min(_CLEARING_S, settings.deadline_s))
+    )
+    for name in store.list(f"{job}/"):
+        store.delete(name)
 
 
 class ParcelReader:
@@ -61,14 +133,16 @@ class ParcelReader:
     Args:
         uri: of the delivery area.
         job: whose parcels.
+        settings: of stores.
 
     Raises:
         StoreError: the area cannot be opened.
     """
 
-    def __init__(self, uri: str, job: bytes) -> None:
-        self._store: ReadStore = open_reader(uri)
-        self._folder = folder_of(uri)
+    def __init__(self, uri: str, job: bytes, settings: StoreSettings = StoreSettings()) -> None:  # noqa: B008
+        self._store: PruneStore = open_pruner(uri, settings)
+        place = parse_place(uri)
+        self._folder = place.path if isinstance(place, FolderPlace) else None
         self._job = job
         self._buffer = bytearray()
 
@@ -93,7 +167,12 @@ class ParcelReader:
     def remove(self, segment: int, sequence: int) -> None:
         """Remove a parcel that is done with.
 
-        Not through the store, whose deletes are durable: syncing a folder would write out every restored file first.
+        In a folder not through the store, whose deletes are durable: syncing a folder would write out every restored
+        file first. What cannot be removed now is removed when the job ends.
         """
-        with suppress(FileNotFoundError):
-            (self._folder / parcel_name(self._job, segment, sequence)).unlink()
+        name = parcel_name(self._job, segment, sequence)
+        with suppress(StoreError, FileNotFoundError):
+            if self._folder is None:
+                self._store.delete(name)
+            else:
+                (self._folder / name).unlink()

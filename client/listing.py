@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from client.delivery import ParcelReader, delivery_area
+from client.delivery import ParcelReader, area_of, delivery_area
 from client.errors import ClientError, Interrupted
 from client.job import Finished, Job
 from client.session import Session
@@ -47,13 +47,14 @@ def path_of(entry: Line) -> bytes:
 
 
 def _listing(session: Session, vault: VaultEntry, snapshot: str, path: bytes) -> Iterator[Line]:
-    area = session.installation.home.delivery.as_uri()
+    installation = session.installation
+    area = area_of(installation)
 
     def make_spec(requester: bytes) -> jobs.Spec:
         return jobs.ListSpec(vault.repo, requester, snapshot, path, area)
 
     job = Job(session, jobs.LIST, vault.id, make_spec)
-    with delivery_area(session.installation.home, job.id) as uri:
+    with delivery_area(installation, job.id) as uri:
         heard: dict[int, int] = {}
         due = -1
         try:
@@ -67,7 +68,7 @@ def _listing(session: Session, vault: VaultEntry, snapshot: str, path: bytes) ->
             raise Interrupted("interrupted") from error
         if due < 0:
             raise ListingDamaged("the listing did not arrive whole", remedy="try again")
-        reader = ParcelReader(uri, job.id)
+        reader = ParcelReader(uri, job.id, installation.settings.store)
         for sequence in range(due):
             now_ms = heard.get(sequence, time.time_ns() // 1_000_000)
             sealed = reader.read(0, sequence)

@@ -33,8 +33,17 @@ CONFIG_TOML: Final = """\
 [epoch]
 # max_age_days = 30            # after that, a vault goes on under a new data key
 
+[store]
+# parallel = 4                 # requests to S3 at once, for each process
+# max_mib_per_s = 0.0          # bandwidth of each process; 0: all there is
+# deadline_s = 30.0            # for how long a failed operation is tried again
+# connect_timeout_s = 5.0
+# read_timeout_s = 20.0
+
 [delivery]
-# areas = []                   # URIs where restore workers may put parcels, beside this home's own folder
+# area = ""                    # where commands have parcels put: file:///path or s3://bucket/prefix?profile=NAME;
+                               # empty: this home's own folder
+# areas = []                   # further places where restore workers may put parcels
 
 [monitor]
 # flower_port = 5555           # on loopback, with `strongroom up --flower`

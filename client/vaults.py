@@ -3,15 +3,18 @@
 import os
 import secrets
 from collections.abc import Callable
+from pathlib import Path
 
-from client.arguments import folder_of
 from client.errors import VaultExists
 from client.installation import Installation, change_registry, without_vault
 from client.job import Job
 from client.listing import list_snapshots
 from client.session import open_session
+from config.settings import StoreSettings
 from crypto import job as jobs
 from crypto.registry import Registry, VaultEntry
+from repository.errors import StoreDenied
+from repository.place import FolderPlace, parse_place
 from repository.stores import open_reader
 from repository.vault import read_vault_header
 
@@ -23,7 +26,7 @@ def create_vault(installation: Installation, name: str, repo: str, kms: str) -> 
         VaultExists: the name is taken, or the folder is not empty.
         JobFailed and others: see `client.job`.
     """
-    _require_empty(repo)
+    _require_empty(repo, installation.settings.store)
     entry = VaultEntry(secrets.token_bytes(16), installation.registry.tenant, name, repo, kms)
     return _registered(
         installation,
@@ -42,7 +45,7 @@ def attach_vault(installation: Installation, name: str, repo: str, kms: str) -> 
         RepositoryError: there is no repository, or none that this release reads.
         JobFailed and others: see `client.job`.
     """
-    header = read_vault_header(open_reader(repo))
+    header = read_vault_header(open_reader(repo, installation.settings.store))
     entry = VaultEntry(header.vault, header.tenant, name, repo, kms)
     return _registered(installation, entry, list_snapshots)
 
@@ -70,8 +73,23 @@ def _registered(installation: Installation, entry: VaultEntry, prove: Callable[.
     return entry
 
 
-def _require_empty(repo: str) -> None:
-    folder = folder_of(repo)
+def _require_empty(repo: str, settings: StoreSettings) -> None:
+    place = parse_place(repo)
+    if isinstance(place, FolderPlace):
+        _require_empty_folder(place.path)
+        return
+    try:
+        taken = next(open_reader(repo, settings).list(""), None) is not None
+    except StoreDenied:
+        return  # whoever makes vaults need not be able to read them; a worker refuses where a vault is already
+    if taken:
+        raise VaultExists(
+            f"there are objects below {place.shown} already",
+            remedy="name another prefix, or use `strongroom vault attach` for an existing repository",
+        )
+
+
+def _require_empty_folder(folder: Path) -> None:
     try:
         taken = bool(os.listdir(folder))
     except FileNotFoundError:

@@ -96,13 +96,32 @@ class EpochSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_age_days: Annotated[int, msgspec.Meta(ge=1)] = 30
 
 
+class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How this host uses object stores; where they are, a vault's URI says.
+
+    Attributes:
+        parallel: requests to S3 under way at once, for each process.
+        max_mib_per_s: bandwidth of each process, read and written together; 0: all there is.
+        deadline_s: for how long a failed operation is tried again.
+        connect_timeout_s, read_timeout_s: until a connection, or the next bytes of an answer, must be there.
+    """
+
+    parallel: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
+    max_mib_per_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    deadline_s: Positive = 30.0
+    connect_timeout_s: Positive = 5.0
+    read_timeout_s: Positive = 20.0
+
+
 class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where restore workers may put parcels.
 
     Attributes:
-        areas: URIs of delivery areas beside the home's own; a request for any other is refused.
+        area: URI of the area that commands ask for; empty: the home's own folder.
+        areas: URIs of further areas that a request may name; one for any other is refused.
     """
 
+    area: str = ""
     areas: tuple[str, ...] = ()
 
 
@@ -147,6 +166,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache: CacheSettings = msgspec.field(default_factory=CacheSettings)
     kms: KmsSettings = msgspec.field(default_factory=KmsSettings)
     epoch: EpochSettings = msgspec.field(default_factory=EpochSettings)
+    store: StoreSettings = msgspec.field(default_factory=StoreSettings)
     delivery: DeliverySettings = msgspec.field(default_factory=DeliverySettings)
     monitor: MonitorSettings = msgspec.field(default_factory=MonitorSettings)
     schedules: tuple[Schedule, ...] = ()
@@ -178,6 +198,7 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
         cache=_with_environment(settings.cache, "cache", variables),
         kms=_with_environment(settings.kms, "kms", variables),
         epoch=_with_environment(settings.epoch, "epoch", variables),
+        store=_with_environment(settings.store, "store", variables),
         delivery=_with_environment(settings.delivery, "delivery", variables),
         monitor=_with_environment(settings.monitor, "monitor", variables),
     )

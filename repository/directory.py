@@ -26,7 +26,7 @@ from repository.errors import (
     StoreUnreachable,
     StoreUnsupported,
 )
-from repository.store import check_name, check_prefix
+from repository.store import check_name, check_prefix, check_within
 
 _TEMPORARY = ".upload-"
 _FOLDER_MODE = 0o700
@@ -100,15 +100,14 @@ class DirectoryReader:
     def get_range(self, name: str, offset: int, length: int) -> bytes:
         """See ReadStore."""
         with _translated(name), self._opened(name) as (fd, size):
-            _within(
-                name, offset, length, size
-            )  # before the buffer is made, so that no length can ask for all memory
+            # Before the buffer is made, so that no length can ask for all memory.
+            check_within(name, offset, length, size)
             return bytes(_fill(fd, name, offset, bytearray(length)))
 
     def read_into(self, name: str, offset: int, out: memoryview) -> None:
         """See ReadStore."""
         with _translated(name), self._opened(name) as (fd, size):
-            _within(name, offset, len(out), size)
+            check_within(name, offset, len(out), size)
             _fill(fd, name, offset, out)
 
     def size(self, name: str) -> int:
@@ -116,12 +115,12 @@ class DirectoryReader:
         with _translated(name), self._opened(name) as (_, size):
             return size
 
-    def list(self, prefix: str) -> Iterator[str]:
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """See ReadStore."""
         check_prefix(prefix)
-        return self._below(prefix)
+        return self._below(prefix, after)
 
-    def _below(self, prefix: str) -> Iterator[str]:
+    def _below(self, prefix: str, after: str) -> Iterator[str]:
         with _translated(prefix):
             try:
                 with os.scandir(self._root / prefix) as entries:
@@ -135,10 +134,13 @@ class DirectoryReader:
             except FileNotFoundError:
                 return
         for name in found:
+            whole = prefix + name
             if name.endswith("/"):
-                yield from self._below(prefix + name)
-            else:
-                yield prefix + name
+                # Not even opened when all that can be in it comes before `after`.
+                if whole > after or after.startswith(whole):
+                    yield from self._below(whole, after)
+            elif whole > after:
+                yield whole
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[tuple[int, int]]:
@@ -192,6 +194,11 @@ class DirectoryPruner(DirectoryWriter):
                 return
             _sync_folder(target.parent)
 
+    def extend(self, name: str) -> bool:
+        """See PruneStore. A folder has no lock."""
+        self.size(name)
+        return False
+
     def sweep(self, older_than_s: float) -> int:
         """See PruneStore."""
         limit = time.time() - older_than_s
@@ -212,11 +219,6 @@ def _remove_older(path: Path, limit: float) -> int:
     except FileNotFoundError:
         return 0  # its writer finished in between
     return 1
-
-
-def _within(name: str, offset: int, length: int, size: int) -> None:
-    if offset < 0 or length < 0 or offset + length > size:
-        raise ObjectDamaged(f"{name} ends at byte {size}, but bytes {offset} to {offset + length} are due")
 
 
 def _fill(fd: int, name: str, offset: int, out: bytearray | memoryview) -> bytearray | memoryview:

@@ -5,7 +5,7 @@ RepositoryError
 │   ├── ObjectMissing       no object of that name
 │   ├── ObjectExists        a conditional create found the name taken
 │   ├── InvalidName         a name outside the layout
-│   ├── StoreMissing        there is no such store
+│   ├── StoreMissing        there is no store where the URI says, or it is in another region
 │   ├── StoreDenied         the store does not let us
 │   ├── StoreFull           no room left
 │   ├── StoreUnsupported    the store cannot do what a repository needs
@@ -44,7 +44,7 @@ class InvalidName(StoreError):
 
 
 class StoreMissing(StoreError):
-    """The place where the store should be is not there; somebody has to bring it back."""
+    """There is no store where the URI says (or its bucket is in another region); somebody has to act."""
 
 
 class StoreDenied(StoreError):

@@ -14,7 +14,7 @@ from typing import TypeVar
 from typing_extensions import Buffer
 
 from repository.errors import ObjectExists, RepositoryError, StoreUnreachable
-from repository.store import PruneStore, ReadStore, WriteStore
+from repository.store import PruneStore, ReadStore, WriteStore, check_prefix
 
 RETRYABLE: tuple[type[RepositoryError], ...] = (StoreUnreachable,)
 """Everything else is permanent: the same call would fail again, or its object is not to be trusted."""
@@ -81,9 +81,28 @@ class RetryingReader:
         """See ReadStore."""
         return self._policy.run(lambda _: self._reader.size(name))
 
-    def list(self, prefix: str) -> Iterator[str]:
-        """See ReadStore. The names are collected first: a listing that breaks off half-way starts again."""
-        return iter(self._policy.run(lambda _: list(self._reader.list(prefix))))
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
+        """See ReadStore. A listing that breaks off goes on after the last name that it gave."""
+        check_prefix(prefix)
+        return self._names(prefix, after)
+
+    def _names(self, prefix: str, after: str) -> Iterator[str]:
+        names: Iterator[str] | None = None
+        last = after
+
+        def following(_: int) -> str | None:
+            nonlocal names
+            if names is None:
+                names = self._reader.list(prefix, last)
+            try:
+                return next(names, None)
+            except RepositoryError:
+                names = None
+                raise
+
+        while (name := self._policy.run(following)) is not None:
+            last = name
+            yield name
 
 
 class RetryingWriter(RetryingReader):
@@ -129,6 +148,10 @@ class RetryingPruner(RetryingWriter):
     def delete(self, name: str) -> None:
         """See PruneStore."""
         self._policy.run(lambda _: self._pruner.delete(name))
+
+    def extend(self, name: str) -> bool:
+        """See PruneStore."""
+        return self._policy.run(lambda _: self._pruner.extend(name))
 
     def sweep(self, older_than_s: float) -> int:
         """See PruneStore."""

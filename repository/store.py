@@ -11,7 +11,7 @@ from typing import Protocol
 
 from typing_extensions import Buffer
 
-from repository.errors import InvalidName
+from repository.errors import InvalidName, ObjectDamaged
 
 MAX_NAME = 200
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*(/[a-z0-9][a-z0-9-]*)*")
@@ -55,8 +55,15 @@ class ReadStore(Protocol):
         """
         ...
 
-    def list(self, prefix: str) -> Iterator[str]:
-        """Names below `prefix` ("" or ending in "/") in ascending order; unfinished uploads never show."""
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
+        """Names below `prefix` ("" or ending in "/") in ascending order; unfinished uploads never show.
+
+        Millions of them are no trouble: they are asked for as they are taken.
+
+        Args:
+            prefix: the folder.
+            after: a name that a listing gave: only greater ones, to go on where it broke off.
+        """
         ...
 
 
@@ -78,6 +85,17 @@ class PruneStore(WriteStore, Protocol):
 
     def delete(self, name: str) -> None:
         """Remove the object; one that is already gone is no error."""
+        ...
+
+    def extend(self, name: str) -> bool:
+        """Lock an object that is still referenced for the vault's whole retention from now on.
+
+        Returns:
+            Whether anything was done: not without a lock, nor when most of the retention is still ahead.
+
+        Raises:
+            ObjectMissing: no such object.
+        """
         ...
 
     def sweep(self, older_than_s: float) -> int:
@@ -105,3 +123,13 @@ def check_prefix(prefix: str) -> None:
         raise InvalidName(f"{prefix[:MAX_NAME]!r} is not a folder prefix")
     if prefix:
         check_name(prefix[:-1])
+
+
+def check_within(name: str, offset: int, length: int, size: int) -> None:
+    """Refuse a range that is not inside an object of `size` bytes.
+
+    Raises:
+        ObjectDamaged: it is not; whoever asks has learnt of the range from an object that it trusts.
+    """
+    if offset < 0 or length < 0 or offset + length > size:
+        raise ObjectDamaged(f"{name} ends at byte {size}, but bytes {offset} to {offset + length} are due")

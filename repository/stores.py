@@ -1,60 +1,109 @@
-"""From a repository's URI to a store of the least power that will do."""
+"""From a repository's URI to a store of the least power that will do.
 
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+Around the store of the place stand the decorators, from the inside out: measure, limit, retry. So each attempt is
+measured, and waiting for a turn is no part of what the store took.
+"""
 
+import os
+from functools import lru_cache
+
+from config.settings import StoreSettings
 from repository.directory import DirectoryPruner, DirectoryReader, DirectoryWriter
-from repository.errors import StoreUnsupported
+from repository.limit import LimitedPruner, LimitedReader, LimitedWriter, Limits
+from repository.measure import MeasuredPruner, MeasuredReader, MeasuredWriter, Meter
+from repository.place import FolderPlace, parse_place
 from repository.retry import RetryingPruner, RetryingReader, RetryingWriter, RetryPolicy
 from repository.store import PruneStore, ReadStore, WriteStore
 
+_DEFAULTS = StoreSettings()
 
-def open_reader(uri: str, policy: RetryPolicy | None = None) -> ReadStore:
+
+def open_reader(uri: str, settings: StoreSettings = _DEFAULTS, meter: Meter | None = None) -> ReadStore:
     """A store that can only be read.
 
     Args:
-        uri: `file:///absolute/folder`.
-        policy: how long to try again; the default suits a worker.
+        uri: `file:///absolute/folder` or `s3://bucket/prefix?options` (`repository.place`).
+        settings: of this host, section [store].
+        meter: told of every operation.
 
     Raises:
         StoreUnsupported: the URI is not one that this release can open.
         StoreMissing: there is no such folder.
     """
-    return RetryingReader(DirectoryReader(_folder(uri)), policy or RetryPolicy())
+    policy = _policy(settings)
+    place = parse_place(uri)
+    store: ReadStore
+    if isinstance(place, FolderPlace):
+        store = DirectoryReader(place.path)
+    else:
+        from repository.s3.store import S3Reader  # a role without S3 must not load its library
+
+        store = S3Reader(place, settings, policy)
+    if meter is not None:
+        store = MeasuredReader(store, meter)
+    if settings.max_mib_per_s:
+        store = LimitedReader(store, _limits(settings, os.getpid()))
+    return RetryingReader(store, policy)
 
 
-def open_writer(uri: str, policy: RetryPolicy | None = None, *, create: bool = False) -> WriteStore:
-    """A store that can be read and added to; with `create`, a missing folder is made (for `init` only).
+def open_writer(
+    uri: str, settings: StoreSettings = _DEFAULTS, meter: Meter | None = None, *, create: bool = False
+) -> WriteStore:
+    """A store that can be read and added to.
+
+    Args:
+        create: for `init` only: make a missing folder; look whether the bucket can hold a vault.
 
     Raises:
-        StoreUnsupported: the URI is not one that this release can open.
+        StoreUnsupported: the URI is not one that this release can open, or the bucket lacks what it asks for.
         StoreMissing: there is no such folder, and `create` is off.
+        StoreMissing: there is no such bucket; only told with `create`.
         StoreDenied: the folder cannot be made.
     """
-    return RetryingWriter(DirectoryWriter(_folder(uri), create=create), policy or RetryPolicy())
+    policy = _policy(settings)
+    place = parse_place(uri)
+    store: WriteStore
+    if isinstance(place, FolderPlace):
+        store = DirectoryWriter(place.path, create=create)
+    else:
+        from repository.s3.store import S3Writer
+
+        store = S3Writer(place, settings, policy, create=create)
+    if meter is not None:
+        store = MeasuredWriter(store, meter)
+    if settings.max_mib_per_s:
+        store = LimitedWriter(store, _limits(settings, os.getpid()))
+    return RetryingWriter(store, policy)
 
 
-def open_pruner(uri: str, policy: RetryPolicy | None = None) -> PruneStore:
+def open_pruner(uri: str, settings: StoreSettings = _DEFAULTS, meter: Meter | None = None) -> PruneStore:
     """A store that can also be removed from.
 
     Raises:
         StoreUnsupported: the URI is not one that this release can open.
         StoreMissing: there is no such folder.
     """
-    return RetryingPruner(DirectoryPruner(_folder(uri)), policy or RetryPolicy())
+    policy = _policy(settings)
+    place = parse_place(uri)
+    store: PruneStore
+    if isinstance(place, FolderPlace):
+        store = DirectoryPruner(place.path)
+    else:
+        from repository.s3.store import S3Pruner
+
+        store = S3Pruner(place, settings, policy)
+    if meter is not None:
+        store = MeasuredPruner(store, meter)
+    if settings.max_mib_per_s:
+        store = LimitedPruner(store, _limits(settings, os.getpid()))
+    return RetryingPruner(store, policy)
 
 
-def _folder(uri: str) -> Path:
-    parts = urlsplit(uri)
-    if parts.scheme == "s3":
-        raise StoreUnsupported(
-            "repositories in S3 come in another release", remedy="use file:///folder for now"
-        )
-    if parts.scheme != "file" or parts.query or parts.fragment or parts.netloc not in ("", "localhost"):
-        raise StoreUnsupported(
-            f"{uri} is not the URI of a repository", remedy="write file:///absolute/folder"
-        )
-    path = Path(unquote(parts.path))
-    if not path.is_absolute() or ".." in path.parts or "\0" in str(path):
-        raise StoreUnsupported(f"{uri} is not an absolute folder", remedy="write file:///absolute/folder")
-    return path
+def _policy(settings: StoreSettings) -> RetryPolicy:
+    return RetryPolicy(deadline_s=settings.deadline_s)
+
+
+@lru_cache(maxsize=4)
+def _limits(settings: StoreSettings, process: int) -> Limits:
+    """One line for all stores of a process."""
+    return Limits(bytes_per_s=settings.max_mib_per_s * (1 << 20))

@@ -12,7 +12,15 @@ from crypto.secret import SecretKey
 from repository import layout
 from repository.access import KeyRing, VaultId
 from repository.chunker import DEFAULT_SIZES, MAX_CHUNK, ChunkSizes
-from repository.errors import ObjectDamaged, ObjectMissing, UnknownFormat, VaultMismatch, WrongObject
+from repository.errors import (
+    ObjectDamaged,
+    ObjectExists,
+    ObjectMissing,
+    StoreUnsupported,
+    UnknownFormat,
+    VaultMismatch,
+    WrongObject,
+)
 from repository.manifest import VaultConfig
 from repository.objects import (
     MAX_VAULT,
@@ -26,6 +34,7 @@ from repository.store import ReadStore, WriteStore
 
 FIRST_EPOCH = 1
 _SMALLEST_CHUNK = 64 * 1024
+_TRIES = 3
 
 
 def new_config(created_ms: int, sizes: ChunkSizes = DEFAULT_SIZES) -> VaultConfig:
@@ -99,6 +108,27 @@ def write_key_record(store: WriteStore, record: KeyRecord) -> None:
         StoreError: the store refused.
     """
     store.put(_record_name(record.purpose, record.epoch), [encode(record)])
+
+
+def require_create_once(store: WriteStore, name: str) -> None:
+    """Prove, on an object that was just made, that the store refuses a name that is taken.
+
+    Not every server that speaks S3 heeds the condition of a write; without it, two backups could undo each other.
+
+    Raises:
+        StoreUnsupported: it overwrites (here by the same bytes, so nothing is lost).
+        StoreError: the store refused otherwise.
+    """
+    data = store.get(name, MAX_RECORD)
+    for _ in range(_TRIES):  # one that was tried again is a success when the same bytes are found
+        try:
+            store.put(name, [data])
+        except ObjectExists:
+            return
+    raise StoreUnsupported(
+        "the store overwrites objects: it does not honour conditional writes",
+        remedy="use a server that supports If-None-Match",
+    )
 
 
 def read_key_record(store: ReadStore, vault: VaultId, purpose: str, epoch: int) -> KeyRecord:

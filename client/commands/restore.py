@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from client.arguments import patterns, snapshot_path
+from client.arguments import patterns, repository_uri, snapshot_path
+from client.delivery import delivering_to
 from client.errors import code_of
 from client.installation import Installation
 from client.output import EXIT_INCOMPLETE, json_line, json_option, path_fields, size, summary, tell_paths
@@ -28,19 +29,28 @@ from sources.filesystem.target import check_target
     "--include", "includes", multiple=True, metavar="PATTERN", help="Only what matches (restic's patterns)."
 )
 @click.option("--exclude", "excludes", multiple=True, metavar="PATTERN", help="Not what matches.")
+@click.option(
+    "--delivery",
+    metavar="URI",
+    help="Where workers put parcels for this command; one of theirs. Default: the setting [delivery] area.",
+)
 @json_option
 @click.pass_context
 def command(
     ctx: click.Context,
+    *,
     vault: str,
     snapshot: str,
     target: Path,
     includes: tuple[str, ...],
     excludes: tuple[str, ...],
+    delivery: str | None,
     as_json: bool,
 ) -> None:
     """Restore a snapshot of VAULT below DIR, each file under its original path; or the content of PATH into DIR."""
     installation = Installation.open()
+    if delivery:
+        installation = delivering_to(installation, repository_uri(delivery))
     asked = snapshot_path(snapshot)
     wanted = Wanted(
         installation.vault(vault), asked.snapshot, asked.path, patterns(includes), patterns(excludes)

@@ -8,7 +8,12 @@ from client.output import json_line, json_option, table
 from client.vaults import attach_vault, create_vault
 from crypto.registry import VaultEntry
 
-_repo = click.option("--repo", required=True, metavar="URI", help="The repository: file:///path.")
+_repo = click.option(
+    "--repo",
+    required=True,
+    metavar="URI",
+    help="The repository: file:///path or s3://bucket/prefix?profile=NAME.",
+)
 _kms = click.option("--kms", required=True, metavar="URI", help="The CMK: local-kms://NAME.")
 
 
@@ -25,7 +30,10 @@ def command() -> None:
 @_kms
 @json_option
 def create(name: str, repo: str, kms: str, as_json: bool) -> None:
-    """Make the vault NAME in a new or empty folder. A CMK of the local KMS is made if there is none."""
+    """Make the vault NAME in a new or empty folder, or below a free prefix of a bucket.
+
+    A CMK of the local KMS is made if there is none.
+    """
     entry = create_vault(Installation.open(), vault_name(name), repository_uri(repo), kms_uri(kms))
     _show(entry, "made", as_json=as_json)
 

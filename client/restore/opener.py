@@ -11,6 +11,7 @@ from client.restore.assembler import Assembler
 from client.restore.messages import Answer, EndSegment, Order, Take, Took, decode_order, encode
 from config.errors import StrongroomError
 from config.hardening import die_with_parent, harden_process
+from config.settings import StoreSettings
 from crypto.hpke import HpkeKey
 from crypto.parcel import read_parcel
 from crypto.registry import Registry
@@ -25,6 +26,7 @@ class OpenerTask(NamedTuple):
     delivery: str
     staging: Path
     strip: bytes
+    store: StoreSettings = StoreSettings()
 
 
 def run_opener(pipe: Connection, task: OpenerTask, parent: int) -> None:
@@ -38,7 +40,7 @@ def run_opener(pipe: Connection, task: OpenerTask, parent: int) -> None:
     # Ctrl-C reaches the whole terminal group: what happens then is the command's to decide.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    reader = ParcelReader(task.delivery, task.job)
+    reader = ParcelReader(task.delivery, task.job, task.store)
     assembler = Assembler(task.staging, task.strip)
     try:
         while True:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from client.arguments import LATEST
-from client.delivery import delivery_area
+from client.delivery import area_of, delivery_area
 from client.errors import ClientError, Interrupted, JobFailed
 from client.job import POLL_S, Finished, Job
 from client.progress import Meter, Silent, silent
@@ -106,7 +106,7 @@ class Restore:
         try:
             with ExitStack() as cleanup:
                 self._delivery = cleanup.enter_context(
-                    delivery_area(self._session.installation.home, self._job.id)
+                    delivery_area(self._session.installation, self._job.id)
                 )
                 pool = OpenerPool(self._task(), cpu_count())
                 cleanup.callback(pool.close)
@@ -157,7 +157,7 @@ class Restore:
             wanted.path,
             wanted.includes,
             wanted.excludes,
-            self._session.installation.home.delivery.as_uri(),
+            area_of(self._session.installation),
         )
 
     def _task(self) -> OpenerTask:
@@ -168,6 +168,7 @@ class Restore:
             self._delivery,
             self._staging.folder,
             self._wanted.path,
+            self._session.installation.settings.store,
         )
 
     def _follow(self, pool: OpenerPool) -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 
 from client.arguments import (
-    folder_of,
     kms_uri,
     patterns,
     repository_uri,
@@ -64,8 +63,9 @@ def test_repositories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert repository_uri("file:///a/b%20c") == "file:///a/b%20c"
     assert repository_uri("/a/b c/") == "file:///a/b%20c"
     assert repository_uri("here") == (tmp_path / "here").as_uri()
-    assert folder_of(repository_uri("/a/b c")) == Path("/a/b c")
-    for bad in ("s3://bucket/prefix", "http://x/y", "file://host/path", "file:///a?b", "", "file://"):
+    uri = "s3://bucket/pre/fix/?profile=me&endpoint=https://s3.example.org/"
+    assert repository_uri(uri) == "s3://bucket/pre/fix?endpoint=https://s3.example.org&profile=me"
+    for bad in ("s3://x", "s3:bucket", "http://x/y", "file://host/path", "file:///a?b", "", "file://"):
         with pytest.raises(BadArgument):
             repository_uri(bad)
 

@@ -70,7 +70,7 @@ def test_an_error_with_json_is_the_last_line_of_output(
         (["backup", "docs", "/etc"], "there is no vault 'docs'"),
         (["restore", "docs", "nonsense", "--target", "/nowhere"], "'nonsense' is not a snapshot"),
         (["vault", "create", "a b", "--repo", "/x", "--kms", "local-kms://x"], "not a name"),
-        (["vault", "create", "ab", "--repo", "s3://x", "--kms", "local-kms://x"], "later release"),
+        (["vault", "create", "ab", "--repo", "s3://x", "--kms", "local-kms://x"], "bucket"),
         (["vault", "attach", "ab", "--repo", "/nowhere/at/all", "--kms", "local-kms://x"], "/nowhere/at/all"),
         (["down"], "no stack is up"),
         (["status"], "no stack is up"),

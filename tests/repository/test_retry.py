@@ -1,6 +1,6 @@
 """Which errors are tried again, how often, and what a retried put means."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -128,6 +128,30 @@ def test_reads_are_retried(failing: Make) -> None:
     inner.put("a", [b"x"])
     assert store.size("a") == 1
     assert len(clock.slept) == 2
+
+
+class BreakingList(DirectoryPruner):
+    """Its listings break off after every second name, until they have done so `times` times."""
+
+    times = 3
+
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
+        for number, name in enumerate(super().list(prefix, after)):
+            if number == 2 and self.times:
+                self.times -= 1
+                raise StoreUnreachable("broke off")
+            yield name
+
+
+def test_a_listing_that_breaks_off_goes_on_where_it_was(tmp_path: Path) -> None:
+    inner, clock = BreakingList(tmp_path / "store", create=True), Clock()
+    names = [f"jobs/{number:02}" for number in range(10)]
+    for name in names:
+        inner.put(name, [b"x"])
+    assert list(RetryingPruner(inner, clock.policy()).list("jobs/")) == names
+    assert inner.times == 0
+    inner.times = 10**6
+    assert list(RetryingPruner(inner, clock.policy()).list("jobs/")) == names, "there is progress each time"
 
 
 def test_the_real_jitter_stays_below_its_bound() -> None:

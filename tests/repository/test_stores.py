@@ -25,7 +25,7 @@ def test_the_three_powers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "uri",
     [
-        "s3://bucket/prefix",
+        "s3://x",
         "/plain/path",
         "file://host/path",
         "file:relative",

@@ -1,22 +1,25 @@
 """What makes a folder a vault, and whose vault it is."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typing_extensions import Buffer
 
 from crypto.keyrecord import CHUNK_ID, DEK, KeyRecord
 from repository import layout
 from repository.access import VaultId
 from repository.chunker import DEFAULT_SIZES
-from repository.directory import DirectoryWriter
+from repository.directory import DirectoryPruner, DirectoryWriter
 from repository.errors import (
     ObjectDamaged,
     ObjectExists,
     ObjectMissing,
     RepositoryError,
+    StoreUnsupported,
     UnknownFormat,
     VaultMismatch,
     WrongObject,
@@ -29,6 +32,7 @@ from repository.vault import (
     read_config,
     read_key_record,
     read_vault_header,
+    require_create_once,
     write_config,
     write_key_record,
 )
@@ -130,3 +134,21 @@ def test_a_key_record_over_the_limit_is_refused(repo: "Repo") -> None:
     (repo.folder / layout.dek_name(2)).write_bytes(bytes(20_000))
     with pytest.raises(ObjectDamaged):
         read_key_record(repo.store, repo.vault, DEK, 2)
+
+
+class Overwriting(DirectoryPruner):
+    """As a server that does not know If-None-Match."""
+
+    def put(self, name: str, parts: Sequence[Buffer]) -> None:
+        self.delete(name)
+        super().put(name, parts)
+
+
+def test_a_store_that_overwrites_is_refused(tmp_path: Path) -> None:
+    good, bad = DirectoryPruner(tmp_path / "good", create=True), Overwriting(tmp_path / "bad", create=True)
+    for store in (good, bad):
+        store.put("keys/chunk-id", [b"record"])
+    require_create_once(good, "keys/chunk-id")
+    with pytest.raises(StoreUnsupported, match="overwrites"):
+        require_create_once(bad, "keys/chunk-id")
+    assert bad.get("keys/chunk-id", 10) == b"record"

@@ -74,7 +74,9 @@ class BackupSession:
         self.job = job
         self.send = send
         self.vault = job.vault
-        self.store: WriteStore = open_writer(job.spec.repo, create=isinstance(job.spec, InitSpec))
+        self.store: WriteStore = open_writer(
+            job.spec.repo, own.process.settings.store, create=isinstance(job.spec, InitSpec)
+        )
         self.keys = VaultKeys(own.process, job, self.store, send)
 
     @property

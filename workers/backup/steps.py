@@ -19,7 +19,7 @@ from repository.catalog import (
 )
 from repository.errors import FormatError, InvalidName, ObjectExists, ObjectMissing
 from repository.manifest import Done, Manifest, ManifestRef
-from repository.vault import FIRST_EPOCH, new_config, read_vault_header, write_config
+from repository.vault import FIRST_EPOCH, new_config, read_vault_header, require_create_once, write_config
 from workers.admission import Stray
 from workers.backup.segment import SegmentWriter
 from workers.backup.session import BackupSession, log_damaged
@@ -34,6 +34,7 @@ def init_vault(session: BackupSession, reporter: Reporter) -> None:
 
     Raises:
         ObjectExists: there is another vault in this repository already.
+        StoreUnsupported: the store overwrites objects; nothing was committed.
         KeyRefused, KeyBrokerSilent, StoreError: nothing was committed.
     """
     if not _is_made(session):
@@ -55,6 +56,7 @@ def _is_made(session: BackupSession) -> bool:
 
 def _make_vault(session: BackupSession) -> None:
     session.keys.create(session.store, CHUNK_ID, 0, INIT)
+    require_create_once(session.store, layout.CHUNK_ID_KEY)
     dek = session.keys.create(session.store, DEK, FIRST_EPOCH, INIT)
     write_config(session.store, session.vault, dek, new_config(now_ms()))
 

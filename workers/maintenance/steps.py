@@ -30,7 +30,7 @@ def check_vault(process: Process, job: Job, reporter: Reporter, send: Send) -> N
     """
     if not isinstance(job.spec, CheckSpec):
         raise WrongSpec("this job is no check")
-    store = open_reader(job.spec.repo)
+    store = open_reader(job.spec.repo, process.settings.store)
     keys = VaultKeys(process, job, store, send)
     reporter.keys = keys
 
@@ -63,7 +63,7 @@ def _told(problem: Problem) -> dict[str, object]:
     return {"object": problem.object, "error": problem.text, "touches": touched}
 
 
-def tidy(job: Job, reporter: Reporter) -> None:
+def tidy(process: Process, job: Job, reporter: Reporter) -> None:
     """Remove the working objects of jobs that ended; the jobs are named by the scheduler, in the spec.
 
     Raises:
@@ -71,7 +71,7 @@ def tidy(job: Job, reporter: Reporter) -> None:
     """
     if not isinstance(job.spec, TidySpec):
         raise WrongSpec("this job is no tidying")
-    store = open_pruner(job.spec.repo)
+    store = open_pruner(job.spec.repo, process.settings.store)
     for ended in job.spec.jobs:
         for name in list(store.list(layout.job_prefix(ended))):
             store.delete(name)

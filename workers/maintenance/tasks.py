@@ -16,7 +16,7 @@ def run(context: RoleContext) -> None:
     process = Process(context)
     duties = Duties(app, process)
     duties.add(CHECK, CheckSpec, lambda job, reporter, rest: check_vault(process, job, reporter, duties.send))
-    duties.add(TIDY, TidySpec, lambda job, reporter, rest: tidy(job, reporter))
+    duties.add(TIDY, TidySpec, lambda job, reporter, rest: tidy(process, job, reporter))
     serve(
         app,
         context.role,

@@ -10,6 +10,7 @@ from repository.catalog import read_manifest, read_snapshot, read_snapshots
 from repository.errors import FormatError, ObjectMissing, RepositoryError
 from repository.index import Index
 from repository.manifest import ManifestRef, Snapshot
+from repository.place import S3Place, parse_place
 from repository.store import ReadStore, WriteStore
 from repository.stores import open_reader, open_writer
 from repository.vault import read_config
@@ -82,8 +83,10 @@ class RestoreSession:
         self.spec: RestoreSpec | ListSpec = spec
         self.send = send
         self.vault = job.vault
-        self.store: ReadStore = open_reader(spec.repo)
-        self.delivery: WriteStore = open_writer(_allowed(own.process, spec.delivery))
+        self.store: ReadStore = open_reader(spec.repo, own.process.settings.store)
+        self.delivery: WriteStore = open_writer(
+            _allowed(own.process, spec.delivery), own.process.settings.store
+        )
         self.keys = VaultKeys(own.process, job, self.store, send)
 
     def prove_vault(self) -> None:
@@ -181,12 +184,21 @@ def _allowed(process: Process, area: str) -> str:
     """A requester chooses among the areas of this installation; nothing else on this host is written to.
 
     Raises:
-        ForeignDelivery: any other place.
+        ForeignDelivery: any other place, or one that keeps what it gets.
+        StoreUnsupported: the request, or the settings, name no place at all.
     """
-    if area != process.home.delivery.as_uri() and area not in process.settings.delivery.areas:
+    settings = process.settings.delivery
+    ours = (process.home.delivery.as_uri(), *filter(None, (settings.area, *settings.areas)))
+    place = parse_place(area)
+    if place not in [parse_place(uri) for uri in ours]:
         raise ForeignDelivery(
             "the request names a delivery area that is not this installation's",
             remedy="add it to areas in the section [delivery] of the restore worker's config.toml",
+        )
+    if isinstance(place, S3Place) and place.lock:
+        raise ForeignDelivery(
+            "a delivery area cannot lock its objects: parcels are removed once they are opened",
+            remedy="leave lock and retention out of its URI",
         )
     return area
 

@@ -70,8 +70,19 @@ PRELOADED: Final = (
 
 # Beginnings of names in the environment. Celery would read the address of a broker there, which is not ours.
 _CELERY_ENVIRONMENT = ("CELERY_BROKER_",)
-# What only the key-broker may know.
+# What only the key-broker may know: credentials in AWS_* are those of the KMS.
 _KMS_ENVIRONMENT = ("STRONGROOM_KMS_PASSPHRASE", "AWS_")
+# What only those who use object stores may know, and what of AWS_* they may: where to look, and no secret.
+_STORE_ENVIRONMENT = ("STRONGROOM_S3_",)
+_STORE_ROLES = frozenset({queues.BACKUP, queues.RESTORE, queues.MAINTENANCE})
+_STORE_MAY_KNOW = (
+    "AWS_CA_BUNDLE",
+    "AWS_CONFIG_FILE",
+    "AWS_DEFAULT_REGION",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_REGION",
+    "AWS_SHARED_CREDENTIALS_FILE",
+)
 
 
 class RoleModule(Protocol):
@@ -113,15 +124,17 @@ def become(role: Role, context: RoleContext) -> None:
     """Be `role` in this process, until SIGTERM."""
     setproctitle.setproctitle(f"strongroom: {role.name}")
     _forget(_CELERY_ENVIRONMENT)
+    if role.name not in _STORE_ROLES:
+        _forget(_STORE_ENVIRONMENT)
     if role.name != queues.KEY_BROKER:
-        _forget(_KMS_ENVIRONMENT)
+        _forget(_KMS_ENVIRONMENT, spared=_STORE_MAY_KNOW if role.name in _STORE_ROLES else ())
     module = cast(RoleModule, importlib.import_module(role.module))
     module.run(context)
     sys.stdout.flush()
 
 
-def _forget(beginnings: tuple[str, ...]) -> None:
-    for name in [name for name in os.environ if name.startswith(beginnings)]:
+def _forget(beginnings: tuple[str, ...], spared: tuple[str, ...] = ()) -> None:
+    for name in [name for name in os.environ if name.startswith(beginnings) and name not in spared]:
         del os.environ[name]
         # The copy from which os.environ was made.
         posix.environ.pop(os.fsencode(name), None)

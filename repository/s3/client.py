@@ -1,0 +1,92 @@
+"""Connections to S3: one client for an endpoint in each process, made when the first request is.
+
+A client must not be shared with a process forked later (its sockets would be), so it belongs to a process id. Making
+one costs a tenth of a second, so it is kept from task to task.
+"""
+
+import logging
+import os
+import threading
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import NoCredentialsError
+
+from config.settings import StoreSettings
+from repository.errors import StoreDenied
+from repository.place import S3Place
+from repository.s3.errors import translated
+
+_LIBRARIES: Final = ("boto3", "botocore", "s3transfer", "urllib3")
+# Credentials for the store alone: those of AWS_* in the environment may be the KMS's, which no worker may have.
+_CREDENTIALS: Final = (
+    ("aws_access_key_id", "STRONGROOM_S3_ACCESS_KEY_ID"),
+    ("aws_secret_access_key", "STRONGROOM_S3_SECRET_ACCESS_KEY"),
+    ("aws_session_token", "STRONGROOM_S3_SESSION_TOKEN"),
+)
+_MAX_CLIENTS: Final = 8
+_making = threading.Lock()  # sessions are not safe for threads; clients are
+
+
+class _Way(NamedTuple):
+    """What of a place a client depends on."""
+
+    endpoint: str
+    region: str
+    profile: str
+    addressing: str
+    ca: str
+
+
+def client_of(place: S3Place, settings: StoreSettings) -> Any:
+    """The client of this process for a place.
+
+    Raises:
+        StoreDenied: there are no credentials, or no such profile.
+        StoreMissing: the region is none.
+    """
+    way = _Way(place.endpoint, place.region, place.profile, place.addressing, place.ca)
+    with _making, translated("connecting", place, forget_clients):
+        return _client(way, settings, os.getpid())
+
+
+def forget_clients() -> None:
+    """Make new clients for the next requests, with the credentials that are in place then."""
+    _client.cache_clear()
+
+
+@lru_cache(maxsize=_MAX_CLIENTS)
+def _client(way: _Way, settings: StoreSettings, process: int) -> Any:
+    for name in _LIBRARIES:
+        # They log names of buckets and of objects; what matters is in the errors that they raise.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    given = {argument: os.environ[name] for argument, name in _CREDENTIALS if os.environ.get(name)}
+    if way.ca and not os.path.isfile(way.ca):
+        raise StoreDenied(f"there is no file {way.ca} with authorities", remedy="check ca in the URI")
+    session = boto3.Session(
+        profile_name=way.profile or None,
+        region_name=way.region or None,
+        **({} if way.profile else given),
+    )
+    if session.get_credentials() is None:
+        raise NoCredentialsError
+    return session.client(
+        "s3",
+        endpoint_url=way.endpoint or None,
+        verify=way.ca or None,
+        config=Config(
+            connect_timeout=settings.connect_timeout_s,
+            read_timeout=settings.read_timeout_s,
+            # Once: `repository.retry` tries again, within one deadline and with one table of what may be.
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            max_pool_connections=2 * settings.parallel,
+            tcp_keepalive=True,
+            # We give each request its checksum ourselves; what is read is sealed and proves itself.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": way.addressing or ("path" if way.endpoint else "auto")},
+            user_agent_extra="strongroom",
+        ),
+    )
