@@ -9,7 +9,7 @@ from client.vaults import attach_vault, create_vault
 from crypto.registry import VaultEntry
 
 _repo = click.option("--repo", required=True, metavar="URI", help="The repository: file:///path.")
-_kms = click.option("--kms", required=True, metavar="URI", help="The CMK: local-kms://NAME.")
+_kms = click.option("--kms", required=True, metavar="URI", help="The CMK: local-kms://NAME or aws-kms://ARN.")
 
 
 @click.group()
