@@ -165,9 +165,9 @@ BUCKET_KEY: Final = Statement(
     "Allow",
     ("kms:Decrypt", "kms:GenerateDataKey"),
     "<bucket_key_arns>",
-    {"StringLike": {"kms:ViaService": "s3.*.amazonaws.com"}},
     needs="bucket_key_arns",
 )
+"""SSE-KMS of the buckets. `NO_KMS` stands beside it in every role, so it works through S3 only."""
 LIST_REPOSITORY: Final = Statement(
     "ListRepository",
     "Allow",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 VERSION = "2012-10-17"
@@ -295,11 +296,16 @@ def _plain(text: str) -> str:
 
 
 def _like(value: str, pattern: str) -> bool:
+    return _compiled(pattern).fullmatch(value) is not None
+
+
+@lru_cache(4096)
+def _compiled(pattern: str) -> re.Pattern[str]:
     parts = (
         ".*" if part == "*" else "." if part == "?" else re.escape(_plain(part))
         for part in re.split(r"([*?])", pattern)
     )
-    return re.fullmatch("".join(parts), value, re.DOTALL) is not None
+    return re.compile("".join(parts), re.DOTALL)
 
 
 def _list(value: Any) -> list[Any]:
