@@ -17,6 +17,8 @@ MIN_PREFIX = 4
 _SNAPSHOT = re.compile(r"[0-9a-f]{4,32}")
 _VAULT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KMS = re.compile(r"local-kms://[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_AWS_KMS = re.compile(r"aws-kms://arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[0-9a-z-]+(\?[!-~]+)?")
+_MAX_KMS_URI = 2048
 
 
 class SnapshotPath(NamedTuple):
@@ -119,10 +121,17 @@ def kms_uri(text: str) -> str:
     """The URI of a CMK.
 
     Raises:
-        BadArgument: a KMS that this release does not have, or no name.
+        BadArgument: no KMS of this release, or no name or ARN. Options of AWS are the key-broker's to judge.
     """
     if text.startswith("aws-kms://"):
-        raise BadArgument("AWS KMS comes in a later release", remedy="use local-kms://NAME for now")
+        if len(text) > _MAX_KMS_URI or not _AWS_KMS.fullmatch(text):
+            raise BadArgument(
+                f"{text!r} is not the URI of a key of AWS KMS",
+                remedy="write aws-kms://arn:aws:kms:REGION:ACCOUNT:key/ID, never an alias",
+            )
+        return text
     if not _KMS.fullmatch(text):
-        raise BadArgument(f"{text!r} is not the URI of a CMK", remedy="write local-kms://NAME")
+        raise BadArgument(
+            f"{text!r} is not the URI of a CMK", remedy="write local-kms://NAME or aws-kms://ARN"
+        )
     return text

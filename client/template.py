@@ -29,6 +29,16 @@ CONFIG_TOML: Final = """\
 # tenant_burst = 40
 # deadline_s = 10.0
 # passphrase_file = ""         # its first line opens the local keystore, if that has a passphrase
+                               # vaults under aws-kms://ARN; an option of the URI wins over these:
+# aws_role = ""                # ARN of the role that the key-broker assumes for each tenant
+# aws_rewrap_role = ""         # the same for re-encryption; empty: as aws_role
+# aws_external_id = ""         # what those roles' trust policies may ask for
+# aws_endpoint = ""            # https:// of a VPC endpoint, for example
+# aws_sts_endpoint = ""
+# aws_ca_file = ""             # PEM of the CAs of those endpoints
+# aws_profile = ""
+# aws_connect_timeout_s = 1.0
+# aws_read_timeout_s = 3.0
 
 [epoch]
 # max_age_days = 30            # after that, a vault goes on under a new data key

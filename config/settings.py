@@ -28,6 +28,7 @@ NOT_SETTINGS = frozenset({"STRONGROOM_HOME", "STRONGROOM_KMS_PASSPHRASE"})
 
 Processes = Annotated[int, msgspec.Meta(ge=1, le=MAX_PROCESSES)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
+Timeout = Annotated[float, msgspec.Meta(gt=0, le=60)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 AbsolutePath = Annotated[str, msgspec.Meta(pattern=r"^/")]
@@ -79,6 +80,13 @@ class KmsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         deadline_s: seconds within which a call, with all its retries, has to succeed.
         keystore: folder of `local-kms://`; empty: `kms` below the home.
         passphrase_file: file whose first line opens the keystore; empty: a key file beside it.
+        aws_endpoint, aws_sts_endpoint: URLs of `aws-kms://` keys' KMS and STS; empty: the public ones.
+        aws_role: ARN of the role that the key-broker assumes for each tenant, tagged with it; empty: none.
+        aws_rewrap_role: the same for re-encryption alone; empty: as `aws_role`.
+        aws_external_id: what those roles' trust policies may ask for; no secret.
+        aws_ca_file: PEM of the CAs that sign the endpoints' certificates; empty: the public ones.
+        aws_profile: of the AWS configuration files; empty: what boto3 finds.
+        aws_connect_timeout_s, aws_read_timeout_s: of one call; `deadline_s` bounds all its tries.
     """
 
     rate: Positive = 50.0
@@ -88,6 +96,15 @@ class KmsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadline_s: Positive = 10.0
     keystore: str = ""
     passphrase_file: str = ""
+    aws_endpoint: str = ""
+    aws_sts_endpoint: str = ""
+    aws_role: str = ""
+    aws_rewrap_role: str = ""
+    aws_external_id: str = ""
+    aws_ca_file: str = ""
+    aws_profile: str = ""
+    aws_connect_timeout_s: Timeout = 1.0
+    aws_read_timeout_s: Timeout = 3.0
 
 
 class EpochSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -28,6 +28,7 @@ REFUSALS = (
     "kms-key-not-found",
     "kms-access-denied",
     "kms-invalid-ciphertext",
+    "kms-key-unusable",
     "kms-wrong-passphrase",
     "kms-throttled",
     "kms-unavailable",

@@ -31,7 +31,13 @@ MAX_REPLY = 1 << 20
 MIN_LEFT_S = 5.0
 """A cached key with less time left is asked for anew, so that it does not end in the middle of a chunk."""
 SWITCHED_OFF = frozenset(
-    {"kms-key-disabled", "kms-key-pending-deletion", "kms-key-not-found", "kms-access-denied"}
+    {
+        "kms-key-disabled",
+        "kms-key-pending-deletion",
+        "kms-key-not-found",
+        "kms-key-unusable",
+        "kms-access-denied",
+    }
 )
 """Refusals that mean that the customer has taken the key away."""
 

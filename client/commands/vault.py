@@ -14,7 +14,7 @@ _repo = click.option(
     metavar="URI",
     help="The repository: file:///path or s3://bucket/prefix?profile=NAME.",
 )
-_kms = click.option("--kms", required=True, metavar="URI", help="The CMK: local-kms://NAME.")
+_kms = click.option("--kms", required=True, metavar="URI", help="The CMK: local-kms://NAME or aws-kms://ARN.")
 
 
 @click.group()

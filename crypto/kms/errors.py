@@ -7,8 +7,12 @@
     ├── AccessDenied          the KMS does not let this broker use the CMK
     ├── InvalidCiphertext     the wrapped key or its encryption context was altered
     ├── IncorrectKey          the wrapped key belongs to another CMK
+    ├── KeyUnusable           the CMK's material is not there, or it is no key for this purpose
     ├── Throttled             too many calls (retryable)
     ├── KmsUnavailable        the KMS cannot be reached, or its disk failed (retryable)
+    ├── KmsUntrusted          what answers is not shown to be the KMS: its certificate does not hold
+    ├── NoCredentials         the key-broker has no valid credentials of its own for the KMS
+    ├── KmsMisused            the KMS does not take the call as it was made
     ├── WrongPassphrase       the local keystore does not open
     ├── KeystoreDamaged       the local keystore is not readable as one
     ├── KeyExists             a CMK of that name is there already
@@ -90,6 +94,13 @@ class IncorrectKey(KmsError):
     advice = "use the KMS URI of the key that wrapped it"
 
 
+class KeyUnusable(KmsError):
+    """The CMK exists and is allowed, but cannot be used: no material, its store is away, or the wrong kind of key."""
+
+    code = "kms-key-unusable"
+    advice = "import the key's material again, connect its key store, or use a symmetric key that you manage"
+
+
 class Throttled(KmsError):
     """More calls than the KMS, or the limits in front of it, allow."""
 
@@ -103,6 +114,24 @@ class KmsUnavailable(KmsError):
 
     retryable = True
     advice = "check that the KMS is up and reachable from the key-broker, then try again"
+
+
+class KmsUntrusted(KmsError):
+    """The connection is not proven to be to the KMS, so nothing was asked."""
+
+    advice = "name the CA bundle that signed the KMS endpoint's certificate in kms.aws_ca_file"
+
+
+class NoCredentials(KmsError):
+    """The key-broker's own credentials are missing, unknown or out of their time; the CMK was not asked."""
+
+    advice = "give the key-broker's process valid AWS credentials (its role or profile), and check its clock"
+
+
+class KmsMisused(KmsError):
+    """The KMS refuses the call itself, not the use of the key: a setting or this release is at fault."""
+
+    advice = "check the CMK's URI and section [kms] of the key-broker's settings"
 
 
 class WrongPassphrase(KmsError):
@@ -129,4 +158,4 @@ class UnsupportedKms(KmsError):
     """The URI names no KMS that this release can use."""
 
     code = "kms-key-not-found"
-    advice = "use local-kms://NAME"
+    advice = "use local-kms://NAME or aws-kms://ARN"

@@ -28,7 +28,9 @@ from crypto.kms.provider import (
     EncryptionContext,
     KeyDescription,
     KeyState,
+    Note,
     WrappedKey,
+    no_note,
 )
 from crypto.secret import SecretKey
 
@@ -47,7 +49,7 @@ class _WrapBinding(msgspec.Struct, frozen=True, array_like=True):
 
 
 class LocalKms:
-    """One CMK of a keystore; implements `KmsProvider`.
+    """One CMK of a keystore; implements `KmsProvider`. It keeps no log of its own, so it notes no request ids.
 
     Args:
         keystore: holds the CMK; it is read again at every call.
@@ -62,13 +64,13 @@ class LocalKms:
         self._keystore = keystore
         self._name = name
 
-    def generate(self, context: EncryptionContext) -> DataKey:
+    def generate(self, context: EncryptionContext, note: Note = no_note) -> DataKey:
         """See `KmsProvider.generate`."""
         cmk = self._usable()
         plaintext = SecretKey.generate()
         return DataKey(plaintext, self._wrap(cmk, plaintext, context))
 
-    def decrypt(self, wrapped: WrappedKey, context: EncryptionContext) -> SecretKey:
+    def decrypt(self, wrapped: WrappedKey, context: EncryptionContext, note: Note = no_note) -> SecretKey:
         """See `KmsProvider.decrypt`."""
         cmk = self._usable()
         if wrapped.key_id != cmk.key_id:
@@ -76,7 +78,11 @@ class LocalKms:
         return self._unwrap(cmk, wrapped, context)
 
     def reencrypt(
-        self, wrapped: WrappedKey, source: EncryptionContext, target: EncryptionContext
+        self,
+        wrapped: WrappedKey,
+        source: EncryptionContext,
+        target: EncryptionContext,
+        note: Note = no_note,
     ) -> WrappedKey:
         """See `KmsProvider.reencrypt`."""
         cmk = self._usable()
@@ -88,12 +94,12 @@ class LocalKms:
         finally:
             plaintext.wipe()
 
-    def describe(self) -> KeyDescription:
+    def describe(self, note: Note = no_note) -> KeyDescription:
         """See `KmsProvider.describe`."""
         cmk = self._keystore.find(self._name)
         return KeyDescription(cmk.key_id, cmk.state, cmk.material_id, cmk.created_ms, cmk.deletion_ms)
 
-    def create_missing(self) -> None:
+    def create_missing(self, note: Note = no_note) -> None:
         """See `KmsProvider.create_missing`; makes the keystore too, if there is none.
 
         Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -22,12 +22,25 @@ EncryptionContext = Mapping[str, str]
 """What a wrapped key is bound to: opaque ids only, because AWS KMS writes them into CloudTrail."""
 
 
+Note = Callable[[str], None]
+"""Is told the id that the KMS gave to each request made to it, answered or refused: it joins our audit log to the
+KMS's own (CloudTrail)."""
+
+
+def no_note(_: str) -> None:
+    """For callers that keep no audit log."""
+
+
 class KeyState(StrEnum):
     """The life of a CMK; only ENABLED wraps and unwraps."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
     PENDING_DELETION = "pending-deletion"
+    PENDING_IMPORT = "pending-import"
+    """Its imported material expired or was deleted; it can be imported again."""
+    UNAVAILABLE = "unavailable"
+    """It is being made, or its custom key store is not connected."""
     DESTROYED = "destroyed"
 
 
@@ -80,11 +93,11 @@ class KmsProvider(Protocol):
     Every method may raise any subclass of `crypto.kms.errors.KmsError` and nothing else.
     """
 
-    def generate(self, context: EncryptionContext) -> DataKey:
+    def generate(self, context: EncryptionContext, note: Note = no_note) -> DataKey:
         """Make a new data key of DATA_KEY_BYTES, bound to `context`."""
         ...
 
-    def decrypt(self, wrapped: WrappedKey, context: EncryptionContext) -> SecretKey:
+    def decrypt(self, wrapped: WrappedKey, context: EncryptionContext, note: Note = no_note) -> SecretKey:
         """Unwrap a key that this CMK wrapped under exactly this `context`.
 
         Raises:
@@ -94,7 +107,11 @@ class KmsProvider(Protocol):
         ...
 
     def reencrypt(
-        self, wrapped: WrappedKey, source: EncryptionContext, target: EncryptionContext
+        self,
+        wrapped: WrappedKey,
+        source: EncryptionContext,
+        target: EncryptionContext,
+        note: Note = no_note,
     ) -> WrappedKey:
         """Wrap under this CMK what any CMK of the same KMS wrapped; the plaintext never leaves the KMS.
 
@@ -105,13 +122,18 @@ class KmsProvider(Protocol):
         """
         ...
 
-    def describe(self) -> KeyDescription:
-        """The CMK's state. Works in every state, also destroyed."""
+    def describe(self, note: Note = no_note) -> KeyDescription:
+        """The CMK's state. Works in every state; of a destroyed key, as far as the KMS still knows it.
+
+        Raises:
+            KeyNotFound: the KMS knows no such key any more.
+        """
         ...
 
-    def create_missing(self) -> None:
+    def create_missing(self, note: Note = no_note) -> None:
         """Make the CMK if there is none and the KMS leaves that to us; used when a vault is created.
 
-        A cloud KMS does not: there it does nothing, and `generate` says that the key is missing.
+        A cloud KMS does not: there it makes sure that the key is of the right kind and enabled, so that the first
+        vault under it is not the place to find out.
         """
         ...

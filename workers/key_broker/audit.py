@@ -43,6 +43,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
         fence: attempt number of the job.
         wants: one `operation purpose epoch` for each key.
         kms_calls: calls that this request caused.
+        kms_requests: the ids that the KMS gave to its calls; they find them in the KMS's own log (CloudTrail).
         suppressed: noise that was counted but not written since the last entry.
     """
 
@@ -59,6 +60,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     vault: str = ""
     wants: tuple[str, ...] = ()
     kms_calls: int = 0
+    kms_requests: tuple[str, ...] = ()
     suppressed: int = 0
 
 

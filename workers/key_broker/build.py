@@ -9,10 +9,11 @@ from pathlib import Path
 
 from config.home import Home
 from config.settings import KmsSettings
+from crypto.kms.aws_uri import AwsOptions, require_sound
 from crypto.kms.errors import AccessDenied
 from crypto.kms.keystore import Keystore
 from crypto.kms.lock import MAX_PASSPHRASE_BYTES, PASSPHRASE_VARIABLE, Passphrase
-from crypto.kms.uri import open_provider
+from crypto.kms.uri import Backends, open_provider
 from crypto.registry import KEY_BROKER
 from workers.key_broker.gateway import GatewayParts, KmsGateway
 from workers.key_broker.limits import CallLimits, Rate
@@ -37,13 +38,40 @@ def build_service(home: Home, settings: KmsSettings) -> KeyService:
 
 
 def build_gateway(home: Home, settings: KmsSettings) -> KmsGateway:
-    """The gateway with this installation's keystore and limits."""
+    """The gateway with this installation's keystore, way to AWS and limits.
+
+    Raises:
+        UnsupportedKms: a setting for AWS is malformed.
+    """
     folder = Path(settings.keystore) if settings.keystore else home.kms_dir
-    keystore = Keystore(folder, passphrase_of(settings, os.environ))
+    backends = Backends(Keystore(folder, passphrase_of(settings, os.environ)), aws_options(settings))
     limits = CallLimits(
         Rate(settings.rate, settings.burst), Rate(settings.tenant_rate, settings.tenant_burst)
     )
-    return KmsGateway(GatewayParts(lambda uri: open_provider(uri, keystore), limits, settings.deadline_s))
+    return KmsGateway(
+        GatewayParts(lambda uri, tenant: open_provider(uri, tenant, backends), limits, settings.deadline_s)
+    )
+
+
+def aws_options(settings: KmsSettings) -> AwsOptions:
+    """How AWS is reached where a vault's KMS URI does not say otherwise.
+
+    Raises:
+        UnsupportedKms: a setting is malformed.
+    """
+    options = AwsOptions(
+        endpoint=settings.aws_endpoint,
+        sts_endpoint=settings.aws_sts_endpoint,
+        role=settings.aws_role,
+        rewrap_role=settings.aws_rewrap_role,
+        external_id=settings.aws_external_id,
+        ca_file=settings.aws_ca_file,
+        profile=settings.aws_profile,
+        connect_timeout_s=settings.aws_connect_timeout_s,
+        read_timeout_s=settings.aws_read_timeout_s,
+    )
+    require_sound(options)
+    return options
 
 
 def passphrase_of(settings: KmsSettings, environment: Mapping[str, str]) -> Passphrase | None:

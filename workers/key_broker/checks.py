@@ -147,8 +147,9 @@ def check(registry: Registry, requester: Requester, now_ms: int) -> Order:
             raise OutOfScope("the ticket is for another role")
         requester.enrolled.require(role, ticket.vault)
     with _step(7):
-        errands = tuple(_errand(want, ticket, role) for want in request.wants)
-    return Order(ticket, registry.vault(ticket.vault), errands)
+        vault = registry.vault(ticket.vault)
+        errands = tuple(_errand(want, ticket, vault, role) for want in request.wants)
+    return Order(ticket, vault, errands)
 
 
 def _require_form(requester: Requester) -> None:
@@ -170,7 +171,7 @@ def _require_ticket_form(ticket: Ticket) -> None:
         raise Malformed("a number of the ticket is out of range")
 
 
-def _errand(want: Want, ticket: Ticket, role: str) -> Errand:
+def _errand(want: Want, ticket: Ticket, vault: VaultEntry, role: str) -> Errand:
     if want.operation not in ROLE_OPERATIONS[role]:
         raise OutOfScope("this role may not ask for that operation")
     if want.operation not in ticket.operations:
@@ -181,7 +182,9 @@ def _errand(want: Want, ticket: Ticket, role: str) -> Errand:
         raise OutOfScope("no key of that purpose is given for that operation")
     if not (want.epoch == 0 if want.purpose == CHUNK_ID else 1 <= want.epoch <= MAX_EPOCH):
         raise Malformed("there is no such epoch")
-    context = encryption_context(ticket.tenant, ticket.vault, want.purpose, want.epoch)
+    # What the key belongs to is said by the registry, on whose behalf it is used by the ticket: a KMS that knows both
+    # (the session tag of AWS) refuses what a defect in step 5 would let through.
+    context = encryption_context(vault.tenant, vault.id, want.purpose, want.epoch)
     if want.operation in (GENERATE, INIT):
         if want.record:
             raise Malformed("a key that is to be made has no record yet")

@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from crypto.kms.errors import KmsError, KmsUnavailable, Throttled
-from crypto.kms.provider import DataKey, EncryptionContext, KeyDescription, KmsProvider, WrappedKey
+from crypto.kms.provider import DataKey, EncryptionContext, KeyDescription, KmsProvider, Note, WrappedKey
 from crypto.secret import SecretKey
 from workers.key_broker.flight import SingleFlight
 from workers.key_broker.limits import CallLimits, Clock
@@ -22,6 +22,10 @@ T = TypeVar("T")
 
 MAX_PROVIDERS = 1024
 """Providers kept open; the one unused for longest is dropped first."""
+
+
+MAX_REQUEST_IDS = 256
+"""Ids of KMS requests kept for one visit's audit entry: every wanted key, with some retries."""
 
 
 class RateLimited(Throttled):
@@ -58,11 +62,18 @@ class Visit:
         tenant: 16 bytes; whose limit the calls count against.
         deadline: monotonic seconds.
         calls: KMS calls made so far for this request alone.
+        kms_requests: the ids that the KMS gave them, where it gives any; at most MAX_REQUEST_IDS.
     """
 
     tenant: bytes
     deadline: float
     calls: int = 0
+    kms_requests: list[str] = field(default_factory=list)
+
+    def note(self, request_id: str) -> None:
+        """Keep the id of a request that was made to a KMS."""
+        if len(self.kms_requests) < MAX_REQUEST_IDS:
+            self.kms_requests.append(request_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +81,14 @@ class GatewayParts:
     """What a gateway is put together from.
 
     Attributes:
-        open: the provider of a KMS URI; raises KmsError.
+        open: the provider of a KMS URI for a tenant; raises KmsError.
         limits: the token buckets.
         retry: how to try again.
         deadline_s: seconds for one request with all its calls.
         clock: monotonic seconds; the same as in `limits` and `retry`.
     """
 
-    open: Callable[[str], KmsProvider]
+    open: Callable[[str, bytes], KmsProvider]
     limits: CallLimits
     deadline_s: float
     retry: Retry = field(default_factory=Retry)
@@ -95,7 +106,7 @@ class KmsGateway:
         self._parts = parts
         self._guard = threading.Lock()
         self._counters = Counters()
-        self._providers: OrderedDict[str, KmsProvider] = OrderedDict()
+        self._providers: OrderedDict[tuple[bytes, str], KmsProvider] = OrderedDict()
         self._flights: SingleFlight[SecretKey] = SingleFlight(lambda key: SecretKey(key.view()))
 
     @property
@@ -113,8 +124,8 @@ class KmsGateway:
         Raises:
             KmsError: the KMS's last answer, or RateLimited.
         """
-        provider = self._provider(uri)
-        return self._call(visit, lambda: provider.generate(context))
+        provider = self._provider(visit, uri)
+        return self._call(visit, lambda note: provider.generate(context, note))
 
     def decrypt(self, visit: Visit, uri: str, wrapped: WrappedKey, context: EncryptionContext) -> SecretKey:
         """Unwrap a key; equal requests of a tenant that overlap share one call, each getting its own copy.
@@ -122,11 +133,11 @@ class KmsGateway:
         Raises:
             KmsError: the KMS's last answer, or RateLimited.
         """
-        provider = self._provider(uri)
+        provider = self._provider(visit, uri)
         patience = visit.deadline - self._parts.clock()
         same = (visit.tenant, uri, wrapped, tuple(sorted(context.items())))
         flown = self._flights.fly(
-            same, lambda: self._call(visit, lambda: provider.decrypt(wrapped, context)), patience
+            same, lambda: self._call(visit, lambda note: provider.decrypt(wrapped, context, note)), patience
         )
         if flown is None:
             raise KmsUnavailable("the KMS did not answer in time")
@@ -148,8 +159,8 @@ class KmsGateway:
         Raises:
             KmsError: the KMS's last answer, or RateLimited.
         """
-        provider = self._provider(uri)
-        return self._call(visit, lambda: provider.reencrypt(wrapped, source, target))
+        provider = self._provider(visit, uri)
+        return self._call(visit, lambda note: provider.reencrypt(wrapped, source, target, note))
 
     def describe(self, visit: Visit, uri: str) -> KeyDescription:
         """The state of the CMK of `uri`.
@@ -157,7 +168,7 @@ class KmsGateway:
         Raises:
             KmsError: the KMS's last answer, or RateLimited.
         """
-        return self._call(visit, self._provider(uri).describe)
+        return self._call(visit, self._provider(visit, uri).describe)
 
     def create_missing(self, visit: Visit, uri: str) -> None:
         """Make the CMK of `uri` if there is none and its KMS leaves that to us.
@@ -165,19 +176,21 @@ class KmsGateway:
         Raises:
             KmsError: the KMS's last answer, or RateLimited.
         """
-        self._call(visit, self._provider(uri).create_missing)
+        self._call(visit, self._provider(visit, uri).create_missing)
 
-    def _provider(self, uri: str) -> KmsProvider:
+    def _provider(self, visit: Visit, uri: str) -> KmsProvider:
+        """A provider for the visit's tenant alone: what it holds open with a KMS is the tenant's session."""
+        key = (visit.tenant, uri)
         with self._guard:
-            provider = self._providers.get(uri)
+            provider = self._providers.get(key)
             if provider is None:
-                provider = self._providers[uri] = self._parts.open(uri)
-            self._providers.move_to_end(uri)
+                provider = self._providers[key] = self._parts.open(uri, visit.tenant)
+            self._providers.move_to_end(key)
             if len(self._providers) > MAX_PROVIDERS:
                 self._providers.popitem(last=False)
             return provider
 
-    def _call(self, visit: Visit, call: Callable[[], T]) -> T:
+    def _call(self, visit: Visit, call: Callable[[Note], T]) -> T:
         def attempt() -> T:
             if not self._parts.limits.wait(visit.tenant, visit.deadline):
                 self._count(rate_limited=1)
@@ -185,7 +198,7 @@ class KmsGateway:
             visit.calls += 1
             self._count(calls=1)
             try:
-                return call()
+                return call(visit.note)
             except KmsError as error:
                 self._count(failed=1, throttled=int(isinstance(error, Throttled)))
                 raise

@@ -168,7 +168,7 @@ class KeyService:
         visit = self._parts.gateway.begin(order.ticket.tenant)
         try:
             given = self._fetch_all(visit, requester, order, now_ms)
-            granted = msgspec.structs.replace(entry, event=GRANTED, kms_calls=visit.calls)
+            granted = msgspec.structs.replace(_entry_with(entry, visit), event=GRANTED)
             self._parts.state.record(granted, now_ms)
         except StateError as error:
             refusal = _unwritable(error)
@@ -178,8 +178,7 @@ class KeyService:
             refusal = _refusal("malformed", error)
         else:
             return self._sign(KeyReply(requester.digest, given, None, visit.calls))
-        entry = msgspec.structs.replace(entry, kms_calls=visit.calls)
-        return self._refuse(requester, entry, 0, refusal, now_ms)
+        return self._refuse(requester, _entry_with(entry, visit), 0, refusal, now_ms)
 
     def _fetch_all(self, visit: Visit, requester: Requester, order: Order, now_ms: int) -> tuple[Given, ...]:
         return tuple(self._fetch(visit, requester, order.vault, errand, now_ms) for errand in order.errands)
@@ -253,6 +252,11 @@ def _entry_of(requester: Requester, order: Order | None = None) -> Entry:
         vault=ticket.vault.hex(),
         wants=tuple(f"{each.want.operation} {each.want.purpose} {each.want.epoch}" for each in order.errands),
     )
+
+
+def _entry_with(entry: Entry, visit: Visit) -> Entry:
+    """The entry with what the request asked of the KMS."""
+    return msgspec.structs.replace(entry, kms_calls=visit.calls, kms_requests=tuple(visit.kms_requests))
 
 
 def _claim(requester: Requester, order: Order) -> Claim:

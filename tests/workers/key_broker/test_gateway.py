@@ -15,11 +15,13 @@ from crypto.kms.provider import (
     KeyDescription,
     KeyState,
     KmsProvider,
+    Note,
     WrappedKey,
+    no_note,
 )
-from crypto.kms.uri import open_provider
+from crypto.kms.uri import Backends, open_provider
 from crypto.secret import SecretKey
-from workers.key_broker.gateway import GatewayParts, KmsGateway, RateLimited
+from workers.key_broker.gateway import MAX_REQUEST_IDS, GatewayParts, KmsGateway, RateLimited
 from workers.key_broker.limits import CallLimits, Rate
 from workers.key_broker.retry import Retry
 
@@ -46,25 +48,30 @@ class FailingKms:
         if self.failures:
             raise self.failures.pop(0)
 
-    def generate(self, context: EncryptionContext) -> DataKey:
+    def generate(self, context: EncryptionContext, note: Note = no_note) -> DataKey:
         self._enter()
+        note(f"request-{self.calls}")
         return self.inner.generate(context)
 
-    def decrypt(self, wrapped: WrappedKey, context: EncryptionContext) -> SecretKey:
+    def decrypt(self, wrapped: WrappedKey, context: EncryptionContext, note: Note = no_note) -> SecretKey:
         self._enter()
         return self.inner.decrypt(wrapped, context)
 
     def reencrypt(
-        self, wrapped: WrappedKey, source: EncryptionContext, target: EncryptionContext
+        self,
+        wrapped: WrappedKey,
+        source: EncryptionContext,
+        target: EncryptionContext,
+        note: Note = no_note,
     ) -> WrappedKey:
         self._enter()
         return self.inner.reencrypt(wrapped, source, target)
 
-    def describe(self) -> KeyDescription:
+    def describe(self, note: Note = no_note) -> KeyDescription:
         self._enter()
         return self.inner.describe()
 
-    def create_missing(self) -> None:
+    def create_missing(self, note: Note = no_note) -> None:
         self._enter()
         self.inner.create_missing()
 
@@ -79,7 +86,7 @@ def kms(tmp_path: Path) -> FailingKms:
 
 def gateway(kms: KmsProvider, rate: Rate = UNLIMITED, deadline_s: float = 5.0) -> KmsGateway:
     limits = CallLimits(rate, rate)
-    return KmsGateway(GatewayParts(lambda _: kms, limits, deadline_s, Retry(jitter=lambda _: 0.001)))
+    return KmsGateway(GatewayParts(lambda _, __: kms, limits, deadline_s, Retry(jitter=lambda _: 0.001)))
 
 
 def test_each_operation_is_one_counted_call(kms: FailingKms) -> None:
@@ -165,6 +172,30 @@ def test_unequal_unwraps_are_not_shared(kms: FailingKms, what: str) -> None:
     assert (second.exception() is None) == (what == "tenant")
 
 
+def test_ids_of_the_kms_are_kept_up_to_a_limit(kms: FailingKms) -> None:
+    gate = gateway(kms)
+    visit = gate.begin(b"t")
+    gate.generate(visit, URI, CONTEXT)
+    assert visit.kms_requests == ["request-1"]
+    for number in range(2 * MAX_REQUEST_IDS):
+        visit.note(str(number))
+    assert len(visit.kms_requests) == MAX_REQUEST_IDS
+
+
+def test_each_tenant_has_a_provider_of_its_own(kms: FailingKms) -> None:
+    """What a provider holds open with a KMS is one tenant's session."""
+    opened: list[tuple[str, bytes]] = []
+
+    def open_one(uri: str, tenant: bytes) -> KmsProvider:
+        opened.append((uri, tenant))
+        return kms
+
+    gate = KmsGateway(GatewayParts(open_one, CallLimits(UNLIMITED, UNLIMITED), 5.0))
+    for tenant in (b"t", b"u", b"t"):
+        gate.generate(gate.begin(tenant), URI, CONTEXT)
+    assert opened == [(URI, b"t"), (URI, b"u")]
+
+
 def test_two_new_keys_at_once_are_two_keys(kms: FailingKms) -> None:
     gate = gateway(kms)
     with ThreadPoolExecutor(4) as pool:
@@ -175,7 +206,9 @@ def test_two_new_keys_at_once_are_two_keys(kms: FailingKms) -> None:
 def test_unknown_kms_is_a_typed_error_without_a_call(tmp_path: Path) -> None:
     keystore = Keystore(tmp_path)
     limits: Any = CallLimits(Rate(1.0, 1), Rate(1.0, 1))
-    gate = KmsGateway(GatewayParts(lambda uri: open_provider(uri, keystore), limits, 1.0))
+    gate = KmsGateway(
+        GatewayParts(lambda uri, tenant: open_provider(uri, tenant, Backends(keystore)), limits, 1.0)
+    )
     with pytest.raises(UnsupportedKms):
         gate.generate(gate.begin(b"t"), "aws-kms://arn", CONTEXT)
     assert gate.counters.calls == 0

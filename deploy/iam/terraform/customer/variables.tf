@@ -1,0 +1,54 @@
+variable "service_account" {
+  description = "Account that runs Strongroom's roles; may be this one."
+  type        = string
+}
+
+variable "role_prefix" {
+  description = "Beginning of every role's name there."
+  type        = string
+  default     = "strongroom-"
+}
+
+variable "tenant" {
+  description = "Id of the tenant, 32 hex digits, as `strongroom vault list --json` shows it."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[0-9a-f]{32}$", var.tenant))
+    error_message = "A tenant id has 32 hex digits."
+  }
+}
+
+variable "repository_bucket" {
+  description = "Bucket of the repositories."
+  type        = string
+}
+
+variable "repository_prefix" {
+  description = "Prefix of the repositories in it; ends with a slash, or is empty."
+  type        = string
+  default     = "strongroom/"
+}
+
+variable "delivery_bucket" {
+  description = "Bucket of the delivery area."
+  type        = string
+}
+
+variable "delivery_prefix" {
+  description = "Prefix of the delivery area; ends with a slash, or is empty."
+  type        = string
+  default     = "parcels/"
+}
+
+variable "vpc_endpoints" {
+  description = "VPC endpoints of KMS (vpce-...); when given, Strongroom uses the CMK through no other."
+  type        = list(string)
+  default     = []
+}
+
+variable "multi_region" {
+  description = "Whether the CMK can have replicas in other Regions."
+  type        = bool
+  default     = false
+}

@@ -1,0 +1,7 @@
+# Generated from ../../table.py.
+locals {
+  present = {
+    ReadSources = length(var.source_buckets) > 0
+    UseBucketKey = length(var.bucket_key_arns) > 0
+  }
+}
