@@ -4,6 +4,7 @@ Independent of the product's own walk and comparison: only directory handles, so
 """
 
 import ctypes
+import errno
 import hashlib
 import os
 import random
@@ -217,13 +218,30 @@ def _described(
         st.st_gid,
         st.st_mtime_ns,
         0 if folder else st.st_size,
-        0 if folder or not regular else st.st_blocks,
+        _data(near, st.st_size) if regular else (),
         device,
         os.readlink(near) if link else b"",
         _digest(near) if regular else "",
         attributes,
         () if folder else (st.st_nlink, first_names.setdefault(st.st_ino, path)),
     )
+
+
+def _data(near: bytes, size: int) -> tuple[tuple[int, int], ...]:
+    """Where a file has data and no holes; not its blocks: some of those are the file system's own."""
+    found = []
+    at = 0
+    with open(near, "rb") as file:
+        while at < size:
+            try:
+                begin = os.lseek(file.fileno(), at, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                break  # nothing but hole from here on
+            at = os.lseek(file.fileno(), begin, os.SEEK_HOLE)
+            found.append((begin, at))
+    return tuple(found)
 
 
 def _digest(near: bytes) -> str:
