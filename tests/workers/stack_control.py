@@ -108,7 +108,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for something that must come about."""
     deadline = time.monotonic() + seconds
     while not condition():
