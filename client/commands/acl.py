@@ -26,7 +26,7 @@ ACL_FILE: Final = "users.acl"
 def command(folder: Path, hosts: tuple[str, ...], redis_7_0: bool, as_json: bool) -> None:
     """Make the broker's users: DIR/users.acl for the server, and DIR/USER.password for each role.
 
-    A password that is in DIR already stays: run it again to add a host, then `ACL LOAD` on the server.
+    A password that is in DIR already stays: run it again to add a host, then restart the server with the new file.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     names = users(dict.fromkeys(host_name(host) for host in hosts))
