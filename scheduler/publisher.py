@@ -34,9 +34,7 @@ class BrokerPublisher(Lists):
         """See `Publisher`."""
         self._send(JOB_OVER, signed)
 
-    def _send(
-        self, task: str, *args: str, expires_s: float | None = None, queue: str | None = None
-    ) -> None:
+    def _send(self, task: str, *args: str, expires_s: float | None = None, queue: str | None = None) -> None:
         try:
             send(self._app, task, *args, expires_s=expires_s, queue=queue)
         except OperationalError as error:

@@ -27,6 +27,14 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).parents[2]
 BASE: Final = "debian:bookworm-slim"
 SUBSTITUTES: Final = {"valkey": "valkey/valkey:8.0-bookworm", "prometheus": "prom/prometheus:v2.53.5"}
+SLIM: Final = (
+    "var/cache/apt/archives",
+    "var/lib/apt/lists/*_*",
+    "usr/share/doc",
+    "usr/share/man/*",
+    "usr/share/locale/*",
+)
+"""What a `slim` image leaves out as well."""
 UID: Final = 10001
 FLOWER_PORT: Final = 15555
 PROMETHEUS_PORT: Final = 19090
@@ -123,7 +131,9 @@ def have_images(docker: str) -> None:
         say(f"no registry: making {BASE} with debootstrap")
         with tempfile.TemporaryDirectory(prefix="base-") as folder:
             run("debootstrap", "--variant=minbase", "bookworm", folder, "http://deb.debian.org/debian")
-            shutil.rmtree(f"{folder}/var/cache/apt/archives")
+            for unneeded in SLIM:
+                for path in Path(folder).glob(unneeded):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
             with subprocess.Popen(["tar", "-C", folder, "-c", "."], stdout=subprocess.PIPE) as tar:
                 subprocess.run(
                     [docker, "import", "-", BASE], stdin=tar.stdout, check=True, capture_output=True
