@@ -18,7 +18,7 @@ LOCK := --generate-hashes --no-header --python-version 3.11 --no-emit-index-url 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev compile test lint types layers unit fmt lock demo bench bench-quick clean
+.PHONY: help setup setup-dev compile test lint types layers unit test-redis compose-test deploy-files fmt lock demo bench bench-quick clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -64,6 +64,16 @@ layers: setup-dev ## who may import whom
 
 unit: setup-dev ## the tests alone; ARGS='-k name' picks some
 	$(BIN)/python -m pytest $(ARGS)
+
+test-redis: setup-dev ## the broker's permissions and several hosts again, on an installed Redis 7 with TLS
+	@command -v redis-server >/dev/null || { echo 'test-redis needs redis-server 7 or newer on the PATH.' >&2; exit 1; }
+	REDIS_SERVER=$$(command -v redis-server) $(BIN)/python -m pytest tests/config/test_acl.py tests/e2e/test_several_hosts.py $(ARGS)
+
+compose-test: setup ## build docker-compose.yml's images, back up and restore through it, scale it, take it down (Docker)
+	$(BIN)/python deploy/compose/trial.py
+
+deploy-files: setup ## write deploy/acl/ again from config/acl.py
+	$(BIN)/python -m config.acl deploy/acl
 
 fmt: setup-dev ## format, and mend what can be mended
 	$(BIN)/ruff check --fix .

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from client.errors import BadArgument, MissingPath
+from config.queues import is_host
 from repository.errors import StoreUnsupported
 from repository.place import parse_place
 from sources.patterns import Patterns
@@ -65,6 +66,33 @@ def source_paths(texts: tuple[str, ...], *, here: bool) -> tuple[bytes, ...]:
                 remedy="check the path; nothing was backed up",
             )
     return paths
+
+
+def paths_elsewhere(texts: tuple[str, ...], host: str) -> tuple[bytes, ...]:
+    """Paths to back up on another host; nothing here says whether they are there.
+
+    Raises:
+        BadArgument: one is not absolute.
+    """
+    for text in texts:
+        if not text.startswith("/") or "\0" in text:
+            raise BadArgument(
+                f"{text!r} is not an absolute path on {host}", remedy="write the path as it is on that host"
+            )
+    return tuple(os.fsencode("/" + posixpath.normpath(text).lstrip("/")) for text in texts)
+
+
+def host_name(text: str) -> str:
+    """The name of a host with workers of its own, or nothing.
+
+    Raises:
+        BadArgument: not small letters, digits, dots and dashes, or too long.
+    """
+    if text and not is_host(text):
+        raise BadArgument(
+            f"{text!r} is not a name for a host", remedy="use up to 63 small letters, digits, dots and dashes"
+        )
+    return text
 
 
 def patterns(texts: tuple[str, ...]) -> tuple[str, ...]:

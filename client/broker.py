@@ -1,21 +1,25 @@
 """The command's two ways to the broker: waking the scheduler, and waiting on a list of its own."""
 
+from collections.abc import Iterable
 from importlib import import_module
+from ssl import SSLCertVerificationError
 from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError
 from redis.retry import Retry
 
 from client.errors import BrokerUnreachable
 from config import queues
+from config.broker import redis_arguments
 from config.celery_settings import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S, celery_settings
 from config.settings import Settings
 from crypto import canonical
 from crypto.signing import Signed
 
 MAX_STATUS_BYTES = 64 * 1024
+_REFUSALS = ("NOPERM", "WRONGPASS")
 _REMEDY = "see `strongroom status`, or the broker's url in config.toml"
 
 
@@ -24,17 +28,16 @@ class Mailbox:
 
     Args:
         broker_url: with the client's user and password.
+        settings: say how TLS is done.
+
+    Raises:
+        ConfigError: the broker's TLS files cannot be read.
     """
 
     def __init__(self, broker_url: str, settings: Settings) -> None:
-        tls: dict[str, Any] = {}
-        if broker_url.startswith("rediss://"):
-            broker = settings.broker
-            tls = {"ssl_cert_reqs": "required", "ssl_ca_certs": broker.ca_file, "ssl_check_hostname": True}
-            if broker.cert_file:
-                tls |= {"ssl_certfile": broker.cert_file, "ssl_keyfile": broker.key_file}
+        url, tls = redis_arguments(settings.broker, broker_url)
         self._redis: Any = redis.Redis.from_url(
-            _plain_url(broker_url),
+            url,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_timeout=SOCKET_TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),  # who waits for a job has a patience of their own
@@ -65,14 +68,17 @@ class Mailbox:
             raise _unreachable(error) from error
         return _as_bytes(found)[:MAX_STATUS_BYTES] if found else b""
 
-    def waiting(self) -> dict[str, int]:
-        """How many messages wait in each queue.
+    def waiting(self, hosts: Iterable[str] = ()) -> dict[str, int]:
+        """How many messages wait in each queue, also in those of `hosts`.
 
         Raises:
             BrokerUnreachable: the broker does not answer.
         """
+        own = [
+            queues.work_queue(role, host) for host in sorted(hosts) for role in sorted(queues.HOSTED_ROLES)
+        ]
         try:
-            return {queue: int(self._redis.llen(queue)) for queue in queues.QUEUES}
+            return {queue: int(self._redis.llen(queue)) for queue in (*queues.QUEUES, *own)}
         except RedisError as error:
             raise _unreachable(error) from error
 
@@ -139,14 +145,21 @@ def _as_bytes(element: bytes | str) -> bytes:
     return element if isinstance(element, bytes) else element.encode()
 
 
-def _plain_url(broker_url: str) -> str:
-    """kombu's URL of a unix socket, as redis-py spells it."""
-    if broker_url.startswith("redis+socket://"):
-        return "unix://" + broker_url.removeprefix("redis+socket://").replace("virtual_host=", "db=")
-    return broker_url
+def _tls_trouble(error: BaseException | None) -> str | None:
+    """Why the broker was not believed, or None when that is not what went wrong."""
+    while error is not None:
+        if isinstance(error, SSLCertVerificationError):
+            return f"certificate verify failed: {error.verify_message}"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _unreachable(error: Exception) -> BrokerUnreachable:
-    refused = "NOPERM" in str(error) or "WRONGPASS" in str(error)
+    if (why := _tls_trouble(error)) is not None:
+        return BrokerUnreachable(
+            f"no TLS with the message broker: {why}",
+            remedy="check broker.ca_file, and that the broker's certificate names the host in broker.url",
+        )
+    refused = isinstance(error, AuthenticationError) or any(word in str(error) for word in _REFUSALS)
     what = "refuses this client" if refused else "does not answer"
     return BrokerUnreachable(f"the message broker {what} ({type(error).__name__})", remedy=_REMEDY)

@@ -8,7 +8,9 @@ ClientError
 ├── UnknownVault            no vault of that name
 ├── VaultExists             the name, or the place, is taken
 ├── StackFailed             the embedded stack does not start, or died
+├── EnrolmentRefused        an identity cannot be enrolled, or is not
 ├── NotUp                   no stack is kept up
+├── NotEmbedded             what only the embedded stack has, with a broker of one's own; or the reverse
 ├── BrokerUnreachable       the message broker does not answer
 ├── SchedulerSilent         the scheduler does not answer
 ├── JobFailed               the job failed for good; carries the code that the workers gave
@@ -54,8 +56,16 @@ class StackFailed(ClientError):
     """The embedded stack does not start, or died."""
 
 
+class EnrolmentRefused(ClientError):
+    """An identity cannot be enrolled as asked, or is not enrolled."""
+
+
 class NotUp(ClientError):
     """No stack is kept up."""
+
+
+class NotEmbedded(ClientError):
+    """What only the embedded stack has was asked for with a broker of one's own, or the reverse."""
 
 
 class BrokerUnreachable(ClientError):

@@ -12,7 +12,9 @@ import click
 from client.broker import Mailbox, Publisher, warm_up
 from client.installation import Installation
 from client.stack import OneShotStack
+from config.broker import broker_url
 from config.hardening import harden_process
+from config.queues import CLIENT
 from config.stack_file import running_stack
 from crypto.registry import Registry
 
@@ -62,6 +64,7 @@ def open_session(installation: Installation, *stack_arguments: str) -> Iterator[
 
     Raises:
         StackFailed: the embedded stack does not start.
+        ConfigError: the configured broker's password or TLS files cannot be read.
     """
     harden_process()
     with ExitStack() as cleanup:
@@ -69,7 +72,7 @@ def open_session(installation: Installation, *stack_arguments: str) -> Iterator[
         begun = time.monotonic()
         stack: OneShotStack | None = None
         settings = installation.settings
-        url = settings.broker.url
+        url = broker_url(settings.broker, CLIENT) if settings.broker.url else ""
         if not url and not stack_arguments and (kept := running_stack(installation.home)):
             url = kept.broker_url
         if not url:

@@ -8,7 +8,9 @@ CONFIG_TOML: Final = """\
 
 [broker]
 # url = ""                     # empty: every command starts the embedded stack, or uses the one that is up
-                               # several hosts: rediss://user:password@host:6379/0, with mutual TLS:
+                               # several hosts: rediss://host:6379/0, with mutual TLS; see docs/operations.md
+# user = ""                    # empty: the one that `strongroom acl` makes for the role
+# password_file = ""           # its first line is that user's password
 # ca_file = ""
 # cert_file = ""
 # key_file = ""
@@ -18,6 +20,7 @@ CONFIG_TOML: Final = """\
 # restore = 2
 # maintenance = 1
 # keys_threads = 8
+# node = ""                    # what the monitor calls this host; empty: the host's name
 
 [cache]
 # max_age_s = 300              # how long a worker may hold a data key; at most 900
@@ -56,9 +59,15 @@ CONFIG_TOML: Final = """\
 # areas = []                   # further places where restore workers may put parcels
 
 [monitor]
-# flower_port = 5555           # on loopback, with `strongroom up --flower`
+# events = false               # whether workers tell the monitor what they do; `up --flower` turns it on
+# flower_address = "127.0.0.1" # another one needs a certificate
+# flower_port = 5555
 # flower_user = "strongroom"
-# flower_password = ""         # empty: a new one for each run, shown by `strongroom status`
+# flower_password = ""         # empty: a new one for each run of `strongroom up --flower`, shown by `status`
+# flower_password_file = ""
+# flower_cert_file = ""
+# flower_key_file = ""
+# flower_client_ca_file = ""   # ask browsers for a certificate of this CA
 
 # A backup that recurs while the stack is up. As many as you like.
 # [[schedules]]
@@ -69,5 +78,6 @@ CONFIG_TOML: Final = """\
 # timezone = "Europe/Berlin"
 # excludes = ["*.tmp", "node_modules"]
 # tags = ["nightly"]
+# host = ""                    # whose backup workers read the paths; empty: the vault's host, or any
 # catch_up = true              # a run that was missed is made up for, once
 """

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from client.errors import VaultExists
-from client.installation import Installation, change_registry, without_vault
+from client.installation import Installation, change_registry, read_registry, without_vault
 from client.job import Job
 from client.listing import list_snapshots
-from client.session import open_session
+from client.session import Session, open_session
+from config.home import Home
 from config.settings import StoreSettings
 from crypto import job as jobs
 from crypto.registry import Registry, VaultEntry
@@ -19,22 +20,36 @@ from repository.stores import open_reader
 from repository.vault import read_vault_header
 
 
+def add_vault(home: Home, name: str, repo: str, kms: str, host: str) -> VaultEntry:
+    """Register a new vault, of which nothing has been made yet.
+
+    Raises:
+        VaultExists: the name is taken.
+        ClientError, Malformed: the registry cannot be changed.
+    """
+    entry = VaultEntry(secrets.token_bytes(16), read_registry(home).tenant, name, repo, kms, host)
+    change_registry(home, lambda registry: _with_new(registry, entry))
+    return entry
+
+
 def create_vault(installation: Installation, name: str, repo: str, kms: str) -> VaultEntry:
     """Register a new vault and have a worker make its first objects; on failure nothing stays registered.
+
+    One that `add_vault` has registered, for the same repository and CMK, is made as it is and stays registered.
 
     Raises:
         VaultExists: the name is taken, or the folder is not empty.
         JobFailed and others: see `client.job`.
     """
-    _require_empty(repo, installation.settings.store)
+    for known in installation.registry.vaults:
+        if (known.name, known.repo, known.kms) == (name, repo, kms):
+            with open_session(installation) as session:
+                _make(session, known)
+            return known
+    if not installation.settings.broker.url:
+        _require_empty(repo, installation.settings.store)
     entry = VaultEntry(secrets.token_bytes(16), installation.registry.tenant, name, repo, kms)
-    return _registered(
-        installation,
-        entry,
-        lambda new, proven: Job(
-            new, jobs.INIT, proven.id, lambda requester: jobs.InitSpec(proven.repo, requester)
-        ).run(),
-    )
+    return _registered(installation, entry, _make)
 
 
 def attach_vault(installation: Installation, name: str, repo: str, kms: str) -> VaultEntry:
@@ -51,17 +66,7 @@ def attach_vault(installation: Installation, name: str, repo: str, kms: str) -> 
 
 
 def _registered(installation: Installation, entry: VaultEntry, prove: Callable[..., object]) -> VaultEntry:
-    def add(registry: Registry) -> Registry:
-        for other in registry.vaults:
-            if other.name == entry.name or other.id == entry.id:
-                what = f"there is a vault {other.name!r} already"
-                raise VaultExists(
-                    what if other.name == entry.name else f"this repository is the vault {other.name!r} here",
-                    remedy="choose another name" if other.name == entry.name else "use it under that name",
-                )
-        return registry.with_vault(entry)
-
-    registry = change_registry(installation.home, add)
+    registry = change_registry(installation.home, lambda registry: _with_new(registry, entry))
     try:
         with open_session(
             Installation(installation.home, installation.settings, registry, installation.operator)
@@ -71,6 +76,21 @@ def _registered(installation: Installation, entry: VaultEntry, prove: Callable[.
         change_registry(installation.home, without_vault(entry.id))
         raise
     return entry
+
+
+def _make(session: Session, entry: VaultEntry) -> None:
+    Job(session, jobs.INIT, entry.id, lambda requester: jobs.InitSpec(entry.repo, requester)).run()
+
+
+def _with_new(registry: Registry, entry: VaultEntry) -> Registry:
+    for other in registry.vaults:
+        if other.name == entry.name or other.id == entry.id:
+            what = f"there is a vault {other.name!r} already"
+            raise VaultExists(
+                what if other.name == entry.name else f"this repository is the vault {other.name!r} here",
+                remedy="choose another name" if other.name == entry.name else "use it under that name",
+            )
+    return registry.with_vault(entry)
 
 
 def _require_empty(repo: str, settings: StoreSettings) -> None:

@@ -6,7 +6,8 @@ What each setting is for, and where it was measured: notes "celery-and-valkey", 
 from collections.abc import Mapping
 
 from config import queues
-from config.settings import BrokerSettings, Settings
+from config.broker import BrokerSettings, tls_options
+from config.settings import Settings
 
 PREFORK_ROLES = frozenset({queues.BACKUP, queues.RESTORE, queues.MAINTENANCE})
 
@@ -24,34 +25,38 @@ TICK_S = 5.0
 TICK_EXPIRES_S = 2 * TICK_S
 
 
-def unacked_keys(role: str) -> dict[str, str]:
-    """The three keys in which kombu keeps what a role received and has not acknowledged.
+def unacked_keys(station: str) -> dict[str, str]:
+    """The three keys in which kombu keeps what a station received and has not acknowledged.
 
     By default all consumers of a database share them, so that each could read what the others received.
     """
     return {
-        "unacked_key": f"unacked.{role}",
-        "unacked_index_key": f"unacked_index.{role}",
-        "unacked_mutex_key": f"unacked_mutex.{role}",
+        "unacked_key": f"unacked.{station}",
+        "unacked_index_key": f"unacked_index.{station}",
+        "unacked_mutex_key": f"unacked_mutex.{station}",
     }
 
 
-def celery_settings(role: str, settings: Settings, broker_url: str) -> dict[str, object]:
+def celery_settings(role: str, settings: Settings, broker_url: str, host: str = "") -> dict[str, object]:
     """The settings of the Celery application of one role.
 
     Args:
         role: one of the roles in `config.queues`.
         settings: of the installation.
         broker_url: with the user and password of that role.
+        host: of a worker that works for its own host only.
+
+    Raises:
+        ConfigError: the broker's TLS files cannot be read.
     """
-    own_queue = queues.QUEUE_OF_ROLE.get(role, queues.SCHEDULER_QUEUE)
+    own_queue = queues.work_queue(role, host) if role in queues.QUEUE_OF_ROLE else queues.SCHEDULER_QUEUE
     values: dict[str, object] = {
         "broker_url": broker_url,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_connection_timeout": CONNECT_TIMEOUT_S,
         "broker_pool_acquire_timeout": SOCKET_TIMEOUT_S,
-        "broker_transport_options": _transport_options(role, settings.broker),
+        "broker_transport_options": _transport_options(queues.station(role, host), settings.broker),
         # JSON and nothing else; no results: an answer goes to a list of its own.
         "accept_content": ["json"],
         "task_serializer": "json",
@@ -91,8 +96,8 @@ def celery_settings(role: str, settings: Settings, broker_url: str) -> dict[str,
         "timezone": "UTC",
         "enable_utc": True,
     }
-    if settings.broker.url.startswith("rediss://"):
-        values["broker_use_ssl"] = _tls_options(settings.broker)
+    if tls := tls_options(settings.broker, broker_url):
+        values["broker_use_ssl"] = tls
     return values
 
 
@@ -112,9 +117,9 @@ def beat_schedule(options: Mapping[str, object]) -> dict[str, dict[str, object]]
     }
 
 
-def _transport_options(role: str, broker: BrokerSettings) -> dict[str, object]:
+def _transport_options(station: str, broker: BrokerSettings) -> dict[str, object]:
     return {
-        **unacked_keys(role),
+        **unacked_keys(station),
         "visibility_timeout": broker.visibility_timeout_s,
         "socket_timeout": SOCKET_TIMEOUT_S,
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
@@ -126,17 +131,5 @@ def _transport_options(role: str, broker: BrokerSettings) -> dict[str, object]:
         "polling_interval": POLL_S,
         "unacked_restore_interval": 10,
         "unacked_restore_throttle": 1,
-        "client_name": f"strongroom-{role}",
+        "client_name": f"strongroom-{station}",
     }
-
-
-def _tls_options(broker: BrokerSettings) -> dict[str, object]:
-    options: dict[str, object] = {
-        # kombu verifies nothing unless it is told to (notes 2.2).
-        "ssl_cert_reqs": "required",
-        "ssl_ca_certs": broker.ca_file,
-        "ssl_check_hostname": True,
-    }
-    if broker.cert_file:
-        options |= {"ssl_certfile": broker.cert_file, "ssl_keyfile": broker.key_file}
-    return options

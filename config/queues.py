@@ -1,5 +1,6 @@
-"""The names on the wire: roles, queues, tasks and lists. No other module spells one out."""
+"""The names on the wire: roles, stations, queues, tasks and lists. No other module spells one out."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -30,6 +31,12 @@ BACKUP_QUEUE: Final = QUEUE_OF_ROLE[BACKUP]
 RESTORE_QUEUE: Final = QUEUE_OF_ROLE[RESTORE]
 MAINTENANCE_QUEUE: Final = QUEUE_OF_ROLE[MAINTENANCE]
 QUEUES: Final[tuple[str, ...]] = tuple(QUEUE_OF_ROLE.values())
+
+# A host that only its own workers may work for: what has to be read there is read by them.
+HOST_PATTERN: Final = r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
+HOSTED_ROLES: Final = frozenset({BACKUP})
+HOST_QUEUES: Final = f"{BACKUP_QUEUE}.*"
+"""The queues of all hosts, as a key pattern."""
 
 # Tasks. The part before the dot is the queue, so that a task name never needs a routing table.
 SUBMIT: Final = "scheduler.submit"
@@ -73,9 +80,30 @@ def queue_of_task(name: str) -> str:
     return name.partition(".")[0]
 
 
-def reply_list(role: str, nonce: bytes) -> str:
-    """The list on which the answer to one request of `role` arrives; `nonce` is the request's."""
-    return f"{REPLY_PREFIX}{role}:{nonce.hex()}"
+def is_host(name: str) -> bool:
+    """Whether a text is a name of a host."""
+    return re.fullmatch(HOST_PATTERN, name) is not None
+
+
+def station(role: str, host: str = "") -> str:
+    """A role, or a role on one host: the name of its broker user and of its lists."""
+    return f"{role}.{host}" if host else role
+
+
+def work_queue(role: str, host: str = "") -> str:
+    """The queue that the workers of a role consume; with a host, the one that only its own workers do."""
+    return station(QUEUE_OF_ROLE[role], host)
+
+
+def queue_seen_from(own: str, task: str) -> str:
+    """The queue into which whoever consumes `own` puts a call of `task`: its own for steps of its own role."""
+    queue = queue_of_task(task)
+    return own if own.partition(".")[0] == queue else queue
+
+
+def reply_list(station_name: str, nonce: bytes) -> str:
+    """The list on which the answer to one request of a station arrives; `nonce` is the request's."""
+    return f"{REPLY_PREFIX}{station_name}:{nonce.hex()}"
 
 
 def notes_list(job: bytes) -> str:

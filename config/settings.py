@@ -15,8 +15,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from cronsim import CronSim, CronSimError
 
+from config.broker import BrokerSettings, check_broker, is_loopback
 from config.errors import ConfigError
 from config.home import Home
+from config.queues import HOST_PATTERN
+from config.secret_files import first_line
 
 MAX_SETTINGS_BYTES = 1 << 20
 # Longest life of a DEK in a worker's memory (DESIGN.md, Keys).
@@ -31,6 +34,8 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 Timeout = Annotated[float, msgspec.Meta(gt=0, le=60)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+OptionalName = Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")]
+HostName = Annotated[str, msgspec.Meta(pattern=rf"^({HOST_PATTERN})?\Z")]
 AbsolutePath = Annotated[str, msgspec.Meta(pattern=r"^/")]
 
 
@@ -39,30 +44,19 @@ def cpu_count() -> int:
     return max(1, len(os.sched_getaffinity(0)))
 
 
-class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the message broker is.
+class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many processes (or threads) each role runs.
 
     Attributes:
-        url: `rediss://user:password@host:port/0` or `redis+socket://...`; empty: the embedded one.
-        ca_file, cert_file, key_file: mutual TLS of a rediss:// broker, PEM.
-        visibility_timeout_s: after how long a message that nobody acknowledged is delivered again. All roles
-            on one broker must agree, the shortest wins.
+        node: what this host's workers are called in the monitor; empty: the host's name, and `strongroom` in the
+            embedded stack. The broker and the monitor show it.
     """
-
-    url: str = ""
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    visibility_timeout_s: Annotated[int, msgspec.Meta(ge=60)] = 3600
-
-
-class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many processes (or threads) each role runs."""
 
     backup: Processes = msgspec.field(default_factory=cpu_count)
     restore: Processes = msgspec.field(default_factory=cpu_count)
     maintenance: Processes = 1
     keys_threads: Processes = 8
+    node: OptionalName = ""
 
 
 class CacheSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -146,15 +140,25 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Watching from outside.
 
     Attributes:
-        events: whether workers send task events (Flower turns them on by itself).
-        flower_port: port on loopback; 0: any free one.
-        flower_user, flower_password: for basic authentication; empty password: a random one for each run.
+        events: whether workers send task events (`up --flower` turns them on by itself).
+        flower_address: where Flower listens; another address than loopback needs a certificate.
+        flower_port: 0: any free one (embedded stack only).
+        flower_user, flower_password: for basic authentication; empty password: a random one for each run of the
+            embedded stack.
+        flower_password_file: file whose first line is the password.
+        flower_cert_file, flower_key_file: Flower over TLS, PEM.
+        flower_client_ca_file: Flower asks for a client certificate of this CA as well.
     """
 
     events: bool = False
+    flower_address: str = "127.0.0.1"
     flower_port: Port = 5555
     flower_user: Name = "strongroom"
     flower_password: str = ""
+    flower_password_file: str = ""
+    flower_cert_file: str = ""
+    flower_key_file: str = ""
+    flower_client_ca_file: str = ""
 
 
 class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -163,6 +167,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         cron: five fields, read in `timezone`.
         catch_up: whether a run that was missed is made up for, once.
+        host: the host that reads the paths; empty: the vault's, or any backup worker.
     """
 
     name: Name
@@ -173,6 +178,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     excludes: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     catch_up: bool = True
+    host: HostName = ""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -190,6 +196,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _Section = TypeVar("_Section", bound=msgspec.Struct)
+
+
+def flower_password(monitor: MonitorSettings) -> str:
+    """The password that Flower asks for; empty when none is set.
+
+    Raises:
+        ConfigError: its file cannot be read.
+    """
+    if monitor.flower_password_file:
+        return first_line("monitor.flower_password_file", monitor.flower_password_file)
+    return monitor.flower_password
 
 
 def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
@@ -219,7 +236,8 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
         delivery=_with_environment(settings.delivery, "delivery", variables),
         monitor=_with_environment(settings.monitor, "monitor", variables),
     )
-    _check_broker(settings.broker)
+    check_broker(settings.broker)
+    _check_monitor(settings.monitor)
     _check_schedules(settings.schedules, str(home.settings_file))
     return settings
 
@@ -277,14 +295,26 @@ def _with_environment(section: _Section, name: str, variables: Mapping[str, str]
     return msgspec.structs.replace(section, **changes)
 
 
-def _check_broker(broker: BrokerSettings) -> None:
-    if broker.url and not broker.url.startswith(("redis://", "rediss://", "redis+socket://")):
+def _check_monitor(monitor: MonitorSettings) -> None:
+    if bool(monitor.flower_cert_file) != bool(monitor.flower_key_file):
         raise ConfigError(
-            "broker.url has an unknown scheme", remedy="use rediss://, redis:// or redis+socket://"
+            "monitor.flower_cert_file and monitor.flower_key_file come together",
+            remedy="name both files, or none",
         )
-    if broker.url.startswith("rediss://") and not broker.ca_file:
-        # kombu takes a bare rediss:// for "verify nothing" (notes 2.2).
-        raise ConfigError("broker.url is rediss:// without broker.ca_file", remedy="name the CA's PEM file")
+    if not is_loopback(monitor.flower_address) and not monitor.flower_cert_file:
+        raise ConfigError(
+            "monitor.flower_address is no loopback address, and Flower would send its password in the clear",
+            remedy="set monitor.flower_cert_file and flower_key_file, or use 127.0.0.1",
+        )
+    if monitor.flower_client_ca_file and not monitor.flower_cert_file:
+        raise ConfigError(
+            "monitor.flower_client_ca_file without monitor.flower_cert_file", remedy="name a certificate, too"
+        )
+    if monitor.flower_password and monitor.flower_password_file:
+        raise ConfigError(
+            "there is a password in monitor.flower_password and in monitor.flower_password_file",
+            remedy="remove one of them",
+        )
 
 
 def _check_schedules(schedules: tuple[Schedule, ...], where: str) -> None:

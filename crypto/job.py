@@ -57,6 +57,8 @@ class BackupSpec(_Spec, frozen=True, tag=BACKUP):
     excludes: tuple[str, ...]
     tags: tuple[str, ...]
     hostname: str
+    host: str = ""
+    """Whose workers are to read the paths; empty: the vault's host, or any backup worker."""
 
 
 class RestoreSpec(_Spec, frozen=True, tag=RESTORE):

@@ -5,6 +5,7 @@ Each role reads its own copy; the key-broker believes only the one on its own di
 
 import msgspec
 
+from config.queues import HOSTED_ROLES, is_host
 from crypto.errors import Malformed, OutOfScope, Untrusted
 
 MAX_REGISTRY = 8 << 20
@@ -28,6 +29,8 @@ class Enrolled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hpke_public: bytes
     vaults: tuple[bytes, ...] | None = None
     """The vaults it may work for; `None` for every vault of this installation."""
+    host: str = ""
+    """The host whose jobs alone it does; empty for every worker that does jobs of no particular host."""
 
     def require(self, role: str, vault: bytes | None = None) -> None:
         """Refuse an identity that is not enrolled for a role, or not for a vault.
@@ -52,6 +55,8 @@ class VaultEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     repo: str
     kms: str
+    host: str = ""
+    """The host that reads what is backed up, unless a job says otherwise; empty: any backup worker."""
 
 
 class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,7 +147,12 @@ def _require_sound(registry: Registry) -> None:
         raise Malformed("an id in the registry has not 16 bytes")
     if len(set(vaults)) != len(vaults) or len(set(identities)) != len(identities):
         raise Malformed("the registry has two entries of one id")
+    hosts = [entry.host for entry in registry.vaults] + [each.host for each in registry.identities]
+    if any(host and not is_host(host) for host in hosts):
+        raise Malformed("a host in the registry has no name of a host")
     for each in registry.identities:
+        if each.host and not set(each.roles) <= HOSTED_ROLES:
+            raise Malformed(f"identity {each.id.hex()} has a host, but not only roles that work on one")
         unknown = set(each.roles) - set(ROLES)
         if unknown:
             raise Malformed(

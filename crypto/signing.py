@@ -50,6 +50,7 @@ class Domain(StrEnum):
     VERDICT = "strongroom/verdict/v1"
     PARCEL = "strongroom/parcel/v1"
     SPEC = "strongroom/spec/v1"
+    ENROLMENT = "strongroom/enrolment/v1"
 
 
 class Signed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

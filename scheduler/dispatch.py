@@ -19,19 +19,22 @@ from scheduler.parts import Parts
 logger = logging.getLogger(__name__)
 
 
-def seal_for_workers(registry: Registry, kind: str, vault: bytes, job: bytes, spec: Spec) -> bytes:
-    """Seal a spec to every identity that holds the kind's role for the vault.
+def seal_for_workers(
+    registry: Registry, kind: str, vault: bytes, job: bytes, spec: Spec, host: str = ""
+) -> bytes:
+    """Seal a spec to every identity that holds the kind's role for the vault, on `host` if there is one.
 
     Raises:
         Refused: there is none, or the spec is too large for them.
     """
     role = KINDS[kind].role
-    holders = registry.holders(role, vault)
+    holders = [each for each in registry.holders(role, vault) if each.host == host]
     if not holders:
+        where = f" on the host {host}" if host else ""
         raise Refused(
             "no-worker",
-            f"no identity is enrolled as {role} for this vault",
-            remedy=f"enrol a {role} worker",
+            f"no identity is enrolled as {role} for this vault{where}",
+            remedy=f"enrol a {role} worker{where}",
         )
     sealed = seal_spec(spec, job, holders)
     if len(sealed) > MAX_SPEC:
@@ -81,6 +84,7 @@ def dispatch(parts: Parts, registry: Registry, job: Job, now_ms: int) -> Job:
         canonical.to_text(canonical.encode(issue_ticket(parts, vault, job))),
         canonical.to_text(job.sealed_spec),
         patience / 1000,
+        job.host,
     )
     with parts.ledger.transaction():
         current = parts.ledger.get(job.id)

@@ -16,7 +16,7 @@ import msgspec
 from scheduler.errors import LedgerError
 from scheduler.lifecycle import DONE, INTERRUPTED, Job
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 BUSY_S: Final = 10.0
 """How long one scheduler waits for another one's transaction."""
 MAX_ROWS: Final = 1000
@@ -29,6 +29,7 @@ CREATE TABLE jobs (id BLOB PRIMARY KEY, kind TEXT NOT NULL, vault BLOB NOT NULL,
     attempts INTEGER NOT NULL, claimed INTEGER NOT NULL, ticket_until_ms INTEGER NOT NULL,
     give_up_ms INTEGER NOT NULL, heard_ms INTEGER NOT NULL, segments INTEGER NOT NULL, kms_calls INTEGER NOT NULL,
     code TEXT NOT NULL, outcome BLOB NOT NULL, finished_ms INTEGER NOT NULL, tidied INTEGER NOT NULL, tidy_job BLOB,
+    host TEXT NOT NULL DEFAULT '',
     UNIQUE (schedule, slot_ms)) STRICT;
 CREATE INDEX jobs_unfinished ON jobs (lease_until_ms) WHERE finished_ms = 0;
 CREATE INDEX jobs_untidied ON jobs (finished_ms) WHERE kind = 'backup' AND tidied = 0;
@@ -79,6 +80,9 @@ class Ledger:
             if version == 0:
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            elif version == 1:
+                self._db.execute("ALTER TABLE jobs ADD COLUMN host TEXT NOT NULL DEFAULT ''")
                 self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             elif version != SCHEMA_VERSION:
                 raise LedgerError(
@@ -140,10 +144,11 @@ class Ledger:
         return found[0] if found else None
 
     def others(self, job: Job, kinds: Sequence[str], heard_since_ms: int | None = None) -> bool:
-        """Whether there are other unfinished jobs of these kinds on its stack (that were heard of lately)."""
+        """Whether there are other unfinished jobs of these kinds in its queue (that were heard of lately)."""
         places = ", ".join("?" for _ in kinds)
-        where = f"finished_ms = 0 AND stack = ? AND id != ? AND kind IN ({places}) AND heard_ms >= ?"
-        return bool(self._jobs(where, (job.stack, job.id, *kinds, heard_since_ms or 0), 1))
+        where = f"finished_ms = 0 AND stack = ? AND host = ? AND id != ? AND kind IN ({places})"
+        values = (job.stack, job.host, job.id, *kinds, heard_since_ms or 0)
+        return bool(self._jobs(f"{where} AND heard_ms >= ?", values, 1))
 
     def counts(self) -> dict[str, int]:
         """How many jobs are in each state."""

@@ -78,6 +78,8 @@ class Job(msgspec.Struct, frozen=True, array_like=True):
     tidied: bool = False
     tidy_job: bytes | None = None
     """The job that removes the working objects of this one."""
+    host: str = ""
+    """Whose workers alone may do it; empty: any worker of its role."""
 
     @property
     def over(self) -> bool:

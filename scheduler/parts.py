@@ -13,8 +13,8 @@ from scheduler.ledger import Ledger
 class Publisher(Protocol):
     """The scheduler's way to the broker. Whatever it loses is made good by leases and by the client asking again."""
 
-    def wake(self, task: str, ticket: str, spec: str, expires_s: float) -> None:
-        """Put the first task of a job into the queue of its role, void after `expires_s`.
+    def wake(self, task: str, ticket: str, spec: str, expires_s: float, host: str) -> None:
+        """Put the first task of a job into the queue of its role, or of its role on `host`; void after `expires_s`.
 
         Raises:
             BrokerUnreachable: it is not there.

@@ -4,7 +4,8 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from config.queues import JOB_OVER, status_key
+from config.broker import BrokerSettings
+from config.queues import JOB_OVER, queue_of_task, station, status_key
 from crypto.registry import SCHEDULER
 from workers.lists import BrokerUnreachable, Lists
 from workers.task import send
@@ -18,23 +19,24 @@ class BrokerPublisher(Lists):
     Args:
         app: of the scheduler's role.
         broker_url: with the scheduler's user and password.
+        broker: how TLS is done.
     """
 
-    def __init__(self, app: Celery, broker_url: str) -> None:
-        super().__init__(broker_url)
+    def __init__(self, app: Celery, broker_url: str, broker: BrokerSettings) -> None:
+        super().__init__(broker_url, broker)
         self._app = app
 
-    def wake(self, task: str, ticket: str, spec: str, expires_s: float) -> None:
+    def wake(self, task: str, ticket: str, spec: str, expires_s: float, host: str) -> None:
         """See `Publisher`."""
-        self._send(task, ticket, spec, expires_s=expires_s)
+        self._send(task, ticket, spec, expires_s=expires_s, queue=station(queue_of_task(task), host))
 
     def end_tickets(self, signed: str) -> None:
         """See `Publisher`."""
         self._send(JOB_OVER, signed)
 
-    def _send(self, task: str, *args: str, expires_s: float | None = None) -> None:
+    def _send(self, task: str, *args: str, expires_s: float | None = None, queue: str | None = None) -> None:
         try:
-            send(self._app, task, *args, expires_s=expires_s)
+            send(self._app, task, *args, expires_s=expires_s, queue=queue)
         except OperationalError as error:
             raise BrokerUnreachable(
                 f"a wake-up could not be put on the message broker: {type(error.__cause__ or error).__name__}",

@@ -8,7 +8,7 @@ import msgspec
 
 from crypto import canonical
 from crypto.certificate import ProcessSigned, verify_process
-from crypto.errors import CryptoError
+from crypto.errors import CryptoError, OutOfScope
 from crypto.job import RESTORE
 from crypto.notes import WORKERS
 from crypto.registry import Registry
@@ -39,7 +39,7 @@ def report(parts: Parts, text: object, now_ms: int) -> Job:
 
     1. It is signed by a process of an enrolled worker.
     2. Its numbers are within their limits.
-    3. Its job is known, of the worker's role, and of a vault that the worker is enrolled for.
+    3. Its job is known, of the worker's role and host, and of a vault that the worker is enrolled for.
     4. It is about the present attempt of an unfinished job.
     5. It was not counted before.
 
@@ -108,7 +108,10 @@ def _check_worker(registry: Registry, found: Found, job: Job | None) -> None:
     if not found.role == found.body.role == JOB_KINDS[job.kind].role:
         raise Dropped("a report on a job of another role")
     try:
-        registry.identity(found.identity).require(found.role, job.vault)
+        worker = registry.identity(found.identity)
+        worker.require(found.role, job.vault)
+        if worker.host != job.host:
+            raise OutOfScope("the job is another host's")
     except CryptoError as error:
         raise Dropped(f"a report of a worker that is not enrolled for it: {error.message}") from error
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from config.queues import is_host
 from crypto import canonical, job, signing
 from crypto.certificate import SKEW_MS
 from crypto.errors import CryptoError, Malformed, OutOfScope, SealBroken
@@ -125,6 +126,22 @@ def check_repository(vault: VaultEntry, spec: Spec) -> None:
             "the request names another repository than the one that is registered for the vault",
             remedy="take it from the registry",
         )
+
+
+def host_of(vault: VaultEntry, spec: Spec) -> str:
+    """Whose workers are to do what a spec is about: for what is read or begun on a host, those of that host.
+
+    Raises:
+        Refused: the spec names what is no host.
+    """
+    if isinstance(spec, job.InitSpec):
+        return vault.host
+    if not isinstance(spec, job.BackupSpec):
+        return ""
+    host = spec.host or vault.host
+    if host and not is_host(host):
+        raise Refused("malformed", "the request names what is no host", remedy="use the host's enrolled name")
+    return host
 
 
 def question(spec: Spec) -> str:

@@ -124,13 +124,15 @@ def _new_job(parts: Parts, registry: Registry, schedule: Schedule, slot: int, no
     if not owners:
         raise NoSuchVault("no operator is enrolled for its vault", remedy="enrol one")
     job_id = os.urandom(16)
+    host = schedule.host or vault.host
     spec = BackupSpec(
         repo=vault.repo,
         requester=owners[0].hpke_public,
         paths=tuple(os.path.normpath(os.fsencode(path)) for path in schedule.paths),
         excludes=schedule.excludes,
         tags=schedule.tags,
-        hostname=parts.hostname,
+        hostname=host or parts.hostname,
+        host=host,
     )
     return Job(
         id=job_id,
@@ -142,9 +144,10 @@ def _new_job(parts: Parts, registry: Registry, schedule: Schedule, slot: int, no
         schedule=schedule.name,
         slot_ms=slot,
         created_ms=now_ms,
-        sealed_spec=dispatch.seal_for_workers(registry, BACKUP, vault.id, job_id, spec),
+        sealed_spec=dispatch.seal_for_workers(registry, BACKUP, vault.id, job_id, spec, host),
         lease_until_ms=now_ms + CLAIM_MS,
         ticket_until_ms=now_ms + TICKET_LIFETIME_MS,
+        host=host,
     )
 
 

@@ -67,6 +67,7 @@ def _start(parts: Parts, registry: Registry, operator: Enrolled, request: JobReq
     vault = requests.check_vault(registry, operator, request)  # 7
     spec = requests.open_request_spec(parts.identity, request)  # 8
     requests.check_repository(vault, spec)  # 9
+    host = requests.host_of(vault, spec)
     started = Job(
         id=request.job,
         kind=request.kind,
@@ -77,9 +78,12 @@ def _start(parts: Parts, registry: Registry, operator: Enrolled, request: JobReq
         schedule=None,
         slot_ms=None,
         created_ms=now_ms,
-        sealed_spec=dispatch.seal_for_workers(registry, request.kind, vault.id, request.job, spec),  # 10
+        sealed_spec=dispatch.seal_for_workers(
+            registry, request.kind, vault.id, request.job, spec, host
+        ),  # 10
         lease_until_ms=now_ms + CLAIM_MS,
         ticket_until_ms=now_ms + TICKET_LIFETIME_MS,
+        host=host,
     )
     with parts.ledger.transaction():  # 11
         if not parts.ledger.insert(started):

@@ -10,7 +10,7 @@ from scheduler.parts import Parts
 from scheduler.publisher import BrokerPublisher
 from scheduler.service import Scheduler
 from scheduler.stacks import stack_id
-from workers.app import make_app
+from workers.app import app_for
 from workers.process import RegistryFile, load_identity, now_ms
 from workers.role import RoleContext
 from workers.serve import serve
@@ -22,8 +22,8 @@ def run(context: RoleContext) -> None:
     Raises:
         StrongroomError: no identity, no ledger; the message says what to do.
     """
-    app = make_app(context.role, context.settings, context.broker_url)
-    publisher = BrokerPublisher(app, context.broker_url)
+    app = app_for(context)
+    publisher = BrokerPublisher(app, context.broker_url, context.settings.broker)
     ledger = Ledger(context.home.ledger_db)
     scheduler = Scheduler(
         Parts(

@@ -165,7 +165,7 @@ class VaultKeys:
         process = self._process
         keys = process.keys()
         nonce = os.urandom(16)
-        reply_to = reply_list(process.role, nonce)
+        reply_to = reply_list(process.station, nonce)
         body = KeyRequest(REQUEST_VERSION, self._job.signed_ticket, (want,), nonce, now_ms(), reply_to)
         request = keys.sign(Domain.KEY_REQUEST, body)
         self._send(UNWRAP, canonical.to_text(canonical.encode(request)), expires_s=ANSWER_S)

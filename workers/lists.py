@@ -4,6 +4,7 @@ import redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from config.broker import BrokerSettings, redis_arguments
 from config.celery_settings import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S
 from config.errors import StrongroomError
 from config.queues import notes_list
@@ -21,14 +22,20 @@ class Lists:
 
     Args:
         broker_url: of the role, as Celery has it.
+        broker: how TLS is done; not needed for a socket.
+
+    Raises:
+        ConfigError: the broker's TLS files cannot be read.
     """
 
-    def __init__(self, broker_url: str) -> None:
+    def __init__(self, broker_url: str, broker: BrokerSettings | None = None) -> None:
+        url, tls = redis_arguments(broker or BrokerSettings(), broker_url)
         self._redis = redis.Redis.from_url(
-            _plain_url(broker_url),
+            url,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_timeout=SOCKET_TIMEOUT_S,
             health_check_interval=SOCKET_TIMEOUT_S,
+            **tls,
         )
 
     def push_letter(self, job: bytes, letter: bytes) -> None:
@@ -64,13 +71,6 @@ class Lists:
     def close(self) -> None:
         """Close all connections."""
         self._redis.close()
-
-
-def _plain_url(broker_url: str) -> str:
-    """kombu's URL of a unix socket as redis-py spells it."""
-    if broker_url.startswith("redis+socket://"):
-        return "unix://" + broker_url.removeprefix("redis+socket://").replace("virtual_host=", "db=")
-    return broker_url
 
 
 def _unreachable(error: RedisError) -> BrokerUnreachable:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from config.errors import ConfigError
 from config.home import Home
+from config.queues import station
 from crypto.certificate import ProcessKeys
 from crypto.dek_cache import DekCache
 from crypto.identity import Identity
@@ -91,6 +92,7 @@ class Process:
         self.role = context.role
         self.settings = context.settings
         self.home = context.home
+        self.station = station(context.role, context.host)
         self._broker_url = context.broker_url
         self._registry = RegistryFile(context.home.registry_file)
         self._keys: ProcessKeys | None = None
@@ -102,7 +104,7 @@ class Process:
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
         self.identity = load_identity(self.home, self.role)
-        self.lists = Lists(self._broker_url)
+        self.lists = Lists(self._broker_url, self.settings.broker)
         self.cache = DekCache(max_age_s=self.settings.cache.max_age_s)
         threading.Thread(target=self._sweep, name="dek-cache", daemon=True).start()
 

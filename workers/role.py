@@ -1,12 +1,16 @@
 """What a role is given when it starts. No Celery here: the supervisor starts its server first."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from config.home import Home
 from config.settings import Settings
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"
+
+
+def _unheard() -> None:
+    """A supervisor that forked the role sees by itself whether it lives."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,8 @@ class RoleContext:
         broker_url: with this role's user and password.
         ready: call it once, when the role serves; `serve` does.
         one_shot: whether the stack lives only as long as one command.
+        host: of a worker that works for its own host only; empty for all others.
+        pulse: call it every now and then while the role is connected to its broker; `serve` does.
     """
 
     role: str
@@ -28,3 +34,5 @@ class RoleContext:
     broker_url: str
     ready: Callable[[], None]
     one_shot: bool
+    host: str = ""
+    pulse: Callable[[], None] = field(default=_unheard)

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import setproctitle
-from celery import Celery, beat, signals
+from celery import beat, bootsteps, signals
 from celery.apps.worker import Worker
 
 from config.celery_settings import beat_schedule
-from config.queues import QUEUE_OF_ROLE
+from workers.app import SealedApp
+from workers.pulse import BEAT_S
 from workers.redact import frames_only, sealed_options
 from workers.role import LOG_FORMAT, RoleContext
 
@@ -23,6 +24,38 @@ __all__ = ["Pool", "RoleContext", "configure_logging", "serve", "serve_beat"]
 EXIT_UNPREPARED = 78  # EX_CONFIG of sysexits.h
 
 
+class PulseStep(bootsteps.StartStopStep):
+    """Beats while the consumer is connected; a lost connection stops it, the next one starts it again."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **_: Any) -> None:
+        super().__init__(consumer)
+        self._timer: Any = None
+
+    def start(self, consumer: Any) -> None:
+        """Connected."""
+        self._timer = consumer.timer.call_repeatedly(BEAT_S, consumer.app.pulse)
+
+    def stop(self, consumer: Any) -> None:
+        """Not connected any more."""
+        if self._timer is not None:
+            consumer.timer.cancel(self._timer)
+            self._timer = None
+
+    shutdown = stop
+
+
+class PulsingScheduler(beat.Scheduler):
+    """Beat's in-memory scheduler: the ledger remembers, a tick does not. It beats at every look at the clock."""
+
+    def tick(self, *args: Any, **kwargs: Any) -> Any:
+        """As Celery's."""
+        if self.app.pulse is not None:
+            self.app.pulse()
+        return super().tick(*args, **kwargs)
+
+
 class QuietWorker(Worker):
     """A Celery worker that keeps the title which its process has."""
 
@@ -31,7 +64,7 @@ class QuietWorker(Worker):
 
 
 def serve(
-    app: Celery,
+    app: SealedApp,
     role: str,
     pool: Pool,
     concurrency: int,
@@ -40,11 +73,11 @@ def serve(
     on_process_start: Callable[[], None] | None = None,
     on_process_stop: Callable[[], None] | None = None,
 ) -> None:
-    """Serve the queue of `role` until SIGTERM; returns when the worker has stopped.
+    """Serve the queue of `app` until SIGTERM; returns when the worker has stopped.
 
     Args:
-        app: with the role's tasks.
-        role: decides the queue and the worker's name.
+        app: with the role's tasks; knows the queue.
+        role: the worker's name.
         pool: solo (one task at a time in this process), threads, or prefork.
         concurrency: threads or processes.
         on_ready: called when the worker consumes.
@@ -55,11 +88,13 @@ def serve(
         SystemExit: the worker ended otherwise than by SIGTERM.
     """
     configure_logging()
+    if app.pulse is not None:
+        app.steps["consumer"].add(PulseStep)
     hooks = _connect(role, pool, on_ready, on_process_start, on_process_stop)
     worker = QuietWorker(
         app=app,
-        hostname=f"{role}@strongroom",
-        queues=[QUEUE_OF_ROLE[role]],
+        hostname=f"{role}@{app.node}",
+        queues=[app.conf.task_default_queue],
         pool=pool,
         concurrency=concurrency,
         without_gossip=True,
@@ -82,7 +117,7 @@ def serve(
         sys.exit(worker.exitcode)
 
 
-def serve_beat(app: Celery, on_ready: Callable[[], None]) -> None:
+def serve_beat(app: SealedApp, on_ready: Callable[[], None]) -> None:
     """Be the metronome until SIGTERM: send `scheduler.tick` every few seconds, remembering nothing.
 
     Args:
@@ -97,8 +132,7 @@ def serve_beat(app: Celery, on_ready: Callable[[], None]) -> None:
         on_ready()
 
     signals.beat_init.connect(announce)
-    # The in-memory scheduler: the ledger remembers, a tick does not.
-    beat.Service(app, scheduler_cls="celery.beat:Scheduler").start()
+    beat.Service(app, scheduler_cls=PulsingScheduler).start()
 
 
 def configure_logging() -> None:

@@ -12,7 +12,8 @@ from celery.exceptions import Ignore, Reject
 from celery.worker.request import Request
 
 from config.errors import StrongroomError
-from config.queues import queue_of_task
+from config.queues import queue_seen_from
+from workers.app import queue_named
 from workers.redact import frames_only, sealed_options
 
 logger = logging.getLogger(__name__)
@@ -65,20 +66,25 @@ class SealedTask(Task):
         return super().apply_async(args, None, **(options | sealed_options()))
 
     def show_progress(self, text: str) -> None:
-        """Show `text` in Flower while the task runs; it may hold counts and sizes, nothing else."""
-        self.send_event("task-progress", result=text)
+        """Show `text` in Flower while the task runs, if anybody looks; it may hold counts and sizes, nothing else."""
+        if self.app.conf.worker_send_task_events:
+            self.send_event("task-progress", result=text)
 
 
-def send(app: Celery, task: str, *args: str | int, expires_s: float | None = None) -> None:
-    """Wake a role: put a call of `task` into the queue that its name belongs to.
+def send(
+    app: Celery, task: str, *args: str | int, expires_s: float | None = None, queue: str | None = None
+) -> None:
+    """Wake a role: put a call of `task` into the queue that its name belongs to, or into another of that role.
 
     Args:
         app: from `workers.app.make_app`.
         task: a task name of `config.queues`.
         args: opaque ids and sealed bytes as text, numbers.
         expires_s: seconds after which nobody needs to start it any more.
+        queue: of one host; by default the sender's own for a step of its own role.
 
     Raises:
         kombu.exceptions.OperationalError: the broker cannot be reached.
     """
-    app.send_task(task, args=args, queue=queue_of_task(task), expires=expires_s, **sealed_options())
+    name = queue or queue_seen_from(app.conf.task_default_queue, task)
+    app.send_task(task, args=args, queue=queue_named(name), expires=expires_s, **sealed_options())

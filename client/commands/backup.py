@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from client.arguments import patterns, source_paths
+from client.arguments import host_name, paths_elsewhere, patterns, source_paths
 from client.errors import JobFailed
 from client.installation import Installation
 from client.job import Finished, Job
@@ -27,6 +27,11 @@ from crypto import job as jobs
     metavar="PATTERN",
     help="Leave out what matches (restic's patterns).",
 )
+@click.option(
+    "--host",
+    default="",
+    help="The host whose workers read PATH..., which are absolute there; default: the vault's host, if it has one.",
+)
 @click.option("--tag", "tags", multiple=True, help="A word to remember the snapshot by.")
 @json_option
 @click.pass_context
@@ -35,17 +40,22 @@ def command(
     vault: str,
     paths: tuple[str, ...],
     excludes: tuple[str, ...],
+    host: str,
     tags: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Back up PATH... into VAULT as one snapshot. What has not changed since the last one is not read again."""
     installation = Installation.open()
     entry = installation.vault(vault)
-    roots = source_paths(paths, here=not installation.settings.broker.url)
+    reader = host_name(host) or entry.host
+    here = not installation.settings.broker.url
+    roots = paths_elsewhere(paths, reader) if reader else source_paths(paths, here=here)
     patterns(excludes)
 
     def make_spec(requester: bytes) -> jobs.Spec:
-        return jobs.BackupSpec(entry.repo, requester, roots, excludes, tags, platform.node())
+        return jobs.BackupSpec(
+            entry.repo, requester, roots, excludes, tags, reader or platform.node(), reader
+        )
 
     with open_session(installation) as session, meter("backing up", wanted=not as_json) as shown:
         finished = Job(session, jobs.BACKUP, entry.id, make_spec).run(Tally(shown).hear)

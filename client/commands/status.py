@@ -11,6 +11,7 @@ from client.errors import NotUp
 from client.installation import Installation
 from client.output import json_line, json_option
 from config import queues
+from config.broker import broker_url
 from config.stack_file import StackInfo, running_stack
 
 
@@ -22,17 +23,18 @@ def command(as_json: bool) -> None:
     The exit code is 0 only when it is ready.
     """
     installation = Installation.open()
-    url = installation.settings.broker.url
-    info = None if url else running_stack(installation.home)
-    url = info.broker_url if info else url
-    if not url:
+    broker = installation.settings.broker
+    info = None if broker.url else running_stack(installation.home)
+    if info is None and not broker.url:
         raise NotUp("no stack is up", remedy="start one with `strongroom up`; other commands bring their own")
+    url = info.broker_url if info else broker_url(broker, queues.CLIENT)
+    hosts = {each.host for each in installation.registry.identities if each.host}
     mailbox = Mailbox(url, installation.settings)
     try:
         found = {
             "ready": True,
             "stack": _stack(info),
-            "queues": mailbox.waiting(),
+            "queues": mailbox.waiting(hosts),
             "roles": {role: _json(mailbox.status(role)) for role in (queues.SCHEDULER, queues.KEY_BROKER)},
         }
     finally:

@@ -2,6 +2,7 @@
 
 import click
 
+from client.errors import NotEmbedded
 from client.installation import Installation
 from client.output import json_line, json_option
 from client.stack import start_kept
@@ -13,6 +14,11 @@ from client.stack import start_kept
 def command(flower: bool, as_json: bool) -> None:
     """Start the stack and keep it up; returns when it is ready. Schedules run while it is up."""
     installation = Installation.open()
+    if installation.settings.broker.url:
+        raise NotEmbedded(
+            "config.toml names a broker, so there is no embedded stack to start",
+            remedy="run each role with `strongroom worker`, or remove broker.url",
+        )
     info = start_kept(installation.home, flower=flower)
     fields = {
         "pid": info.pid,

@@ -2,10 +2,11 @@
 
 import click
 
-from client.arguments import kms_uri, repository_uri, vault_name
+from client.arguments import host_name, kms_uri, repository_uri, vault_name
 from client.installation import Installation
 from client.output import json_line, json_option, table
-from client.vaults import attach_vault, create_vault
+from client.vaults import add_vault, attach_vault, create_vault
+from config.home import Home
 from crypto.registry import VaultEntry
 
 _repo = click.option(
@@ -36,6 +37,23 @@ def create(name: str, repo: str, kms: str, as_json: bool) -> None:
     """
     entry = create_vault(Installation.open(), vault_name(name), repository_uri(repo), kms_uri(kms))
     _show(entry, "made", as_json=as_json)
+
+
+@command.command(
+    epilog="Example: strongroom vault add web --repo file:///backup/web --kms local-kms://web --host web1"
+)
+@click.argument("name")
+@_repo
+@_kms
+@click.option("--host", default="", help="The host that reads what is backed up; default: any backup worker.")
+@json_option
+def add(name: str, repo: str, kms: str, host: str, as_json: bool) -> None:
+    """Register the vault NAME and nothing else, where an installation on several hosts keeps its registry.
+
+    Once the copies of the registry are renewed, `strongroom vault create`, with the same words, makes it.
+    """
+    entry = add_vault(Home.from_env(), vault_name(name), repository_uri(repo), kms_uri(kms), host_name(host))
+    _show(entry, "registered", as_json=as_json)
 
 
 @command.command(
@@ -75,4 +93,5 @@ def _fields(entry: VaultEntry) -> dict[str, str]:
         "tenant": entry.tenant.hex(),
         "repo": entry.repo,
         "kms": entry.kms,
+        "host": entry.host,
     }

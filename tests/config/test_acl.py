@@ -1,55 +1,30 @@
 """What each broker user may and may not do, tried on the real server."""
 
-import os
-import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from config import acl, queues
+from tests.config.acl_server import HOSTS, REDIS_SERVER, RedisServer, Server, ValkeyServer
 from workers.stack.passwords import Passwords
-from workers.stack.valkey import Valkey
 
 JOB = "00" * 16
-ADMIN = "user admin reset on nopass ~* &* +@all\n"
+USERS = acl.users(HOSTS)
+QUEUES = (*queues.QUEUES, "backup.web1", "backup.web2", "backup.web3")
+STATIONS = (*queues.QUEUE_OF_ROLE, "backup.web1", "backup.web2")
+DEPLOY = Path(__file__).parents[2] / "deploy" / "acl"
 
 
-class Server:
-    """A real server with one user per role and an administrator, whom the product does not have."""
-
-    def __init__(self, folder: Path) -> None:
-        self.passwords = Passwords(acl.USERS)
-        valkey = Valkey(folder, folder / "valkey.log")
-        valkey.configure(self.passwords, extra_acl=ADMIN)
-        self.socket = str(valkey.socket)
-        self.pid = valkey.start()
-        valkey.wait(self.pid)
-        self._connections: dict[str, Any] = {}
-        self.admin = self._connect("admin", "")
-
-    def connect(self, user: str) -> Any:
-        if user not in self._connections:
-            self._connections[user] = self._connect(user, self.passwords[user].decode())
-        return self._connections[user]
-
-    def _connect(self, user: str, password: str) -> Any:
-        url = f"unix://{user}:{password}@{self.socket}?protocol=2"
-        return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+@pytest.fixture(scope="module", params=["valkey", *(["redis"] if REDIS_SERVER else [])])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="acl-") as folder:
-        running = Server(Path(folder))
+        kind = RedisServer if request.param == "redis" else ValkeyServer
+        running: Server = kind(Path(folder))
         yield running
-        os.kill(running.pid, signal.SIGKILL)
-        os.waitpid(running.pid, 0)
+        running.stop()
 
 
 def allowed(server: Server, user: str, *command: str) -> bool:
@@ -64,9 +39,11 @@ def allowed(server: Server, user: str, *command: str) -> bool:
 
 
 WAKES = {
-    queues.SCHEDULER: {"scheduler", "backup", "restore", "maintenance", "keys"},
+    queues.SCHEDULER: {"scheduler", "backup", "restore", "maintenance", "keys", *QUEUES[-3:]},
     queues.KEY_BROKER: {"keys"},
     queues.BACKUP: {"keys", "scheduler", "backup"},
+    "backup.web1": {"keys", "scheduler", "backup.web1"},
+    "backup.web2": {"keys", "scheduler", "backup.web2"},
     queues.RESTORE: {"keys", "scheduler", "restore"},
     queues.MAINTENANCE: {"keys", "scheduler", "maintenance"},
     queues.BEAT: {"scheduler"},
@@ -75,15 +52,15 @@ WAKES = {
 }
 
 
-@pytest.mark.parametrize("user", acl.USERS)
+@pytest.mark.parametrize("user", USERS)
 def test_a_user_writes_to_exactly_its_queues(server: Server, user: str) -> None:
-    assert {queue for queue in queues.QUEUES if allowed(server, user, "LPUSH", queue, "x")} == WAKES[user]
+    assert {queue for queue in QUEUES if allowed(server, user, "LPUSH", queue, "x")} == WAKES[user]
 
 
-@pytest.mark.parametrize("user", acl.USERS)
+@pytest.mark.parametrize("user", USERS)
 def test_a_user_takes_from_its_own_queue_only(server: Server, user: str) -> None:
-    own = {queues.QUEUE_OF_ROLE[user]} if user in queues.QUEUE_OF_ROLE else set()
-    assert {queue for queue in queues.QUEUES if allowed(server, user, "BRPOP", queue, "0.01")} == own
+    own = {queues.QUEUE_OF_ROLE.get(user, user)} if user in STATIONS else set()
+    assert {queue for queue in QUEUES if allowed(server, user, "BRPOP", queue, "0.01")} == own
     for command in (
         "RPOP",
         "LPOP",
@@ -97,29 +74,31 @@ def test_a_user_takes_from_its_own_queue_only(server: Server, user: str) -> None
         "OBJECT ENCODING",
     ):
         verb, *rest = command.split()
-        for queue in queues.QUEUES:
+        for queue in QUEUES:
             more = {"LINDEX": ["0"], "LRANGE": ["0", "-1"], "LMPOP": ["LEFT"]}.get(verb, [])
             assert not allowed(server, user, verb, *rest, queue, *more), (command, queue)
 
 
-@pytest.mark.parametrize("user", acl.USERS)
+@pytest.mark.parametrize("user", USERS)
 def test_a_user_reads_what_others_have_received_never(server: Server, user: str) -> None:
-    for role in queues.QUEUE_OF_ROLE:
-        if role != user:
-            assert not allowed(server, user, "HGET", f"unacked.{role}", "tag")
-            assert not allowed(server, user, "HSET", f"unacked.{role}", "tag", "x")
-            assert not allowed(server, user, "ZRANGE", f"unacked_index.{role}", "0", "1")
+    for station in STATIONS:
+        if station != user:
+            assert not allowed(server, user, "HGET", f"unacked.{station}", "tag")
+            assert not allowed(server, user, "HSET", f"unacked.{station}", "tag", "x")
+            assert not allowed(server, user, "ZRANGE", f"unacked_index.{station}", "0", "1")
     assert not allowed(server, user, "HGETALL", f"unacked.{user}")
 
 
 REPLIES = {
     "reply:backup:00": {queues.KEY_BROKER},
+    "reply:backup.web1:00": {queues.KEY_BROKER},
     "reply:restore:00": {queues.KEY_BROKER},
     "reply:client:00": {queues.KEY_BROKER, queues.SCHEDULER},
-    f"notes:{JOB}": {queues.SCHEDULER, queues.BACKUP, queues.RESTORE, queues.MAINTENANCE},
+    f"notes:{JOB}": {queues.SCHEDULER, queues.BACKUP, queues.RESTORE, queues.MAINTENANCE, *STATIONS[-2:]},
 }
 READERS = {
     "reply:backup:00": {queues.BACKUP},
+    "reply:backup.web1:00": {"backup.web1"},
     "reply:restore:00": {queues.RESTORE},
     "reply:maintenance:00": {queues.MAINTENANCE},
     "reply:client:00": {queues.CLIENT},
@@ -129,27 +108,40 @@ READERS = {
 
 @pytest.mark.parametrize("name", REPLIES)
 def test_answers_are_written_only_by_who_gives_them(server: Server, name: str) -> None:
-    assert {user for user in acl.USERS if allowed(server, user, "RPUSH", name, "x")} == REPLIES[name]
-    assert {user for user in acl.USERS if allowed(server, user, "PEXPIRE", name, "9999")} == REPLIES[name]
+    assert {user for user in USERS if allowed(server, user, "RPUSH", name, "x")} == REPLIES[name]
+    assert {user for user in USERS if allowed(server, user, "PEXPIRE", name, "9999")} == REPLIES[name]
     server.admin.flushall()
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_answers_are_read_only_by_who_waits_for_them(server: Server, name: str) -> None:
-    assert {user for user in acl.USERS if allowed(server, user, "BLPOP", name, "0.01")} == READERS[name]
-    assert not any(allowed(server, user, "LRANGE", name, "0", "-1") for user in acl.USERS)
+    assert {user for user in USERS if allowed(server, user, "BLPOP", name, "0.01")} == READERS[name]
+    assert not any(allowed(server, user, "LRANGE", name, "0", "-1") for user in USERS)
 
 
 def test_a_status_is_written_by_its_role_and_read_by_the_client(server: Server) -> None:
-    for role in queues.QUEUE_OF_ROLE:
-        writers = {user for user in acl.USERS if allowed(server, user, "SET", f"status:{role}", "x")}
-        assert writers == {role}
-        assert {user for user in acl.USERS if allowed(server, user, "GET", f"status:{role}")} == {
-            queues.CLIENT
+    for station in STATIONS:
+        writers = {user for user in USERS if allowed(server, user, "SET", f"status:{station}", "x")}
+        assert writers == {station}
+        readers = {user for user in USERS if allowed(server, user, "GET", f"status:{station}")}
+        assert readers == {queues.CLIENT}
+
+
+def test_lengths_are_known_to_who_shows_them(server: Server) -> None:
+    for queue in QUEUES:
+        readers = {user for user in USERS if allowed(server, user, "LLEN", queue)}
+        assert readers == {
+            queues.CLIENT,
+            queues.MONITOR,
+            *(own for own in STATIONS if queue == _queue_of(own)),
         }
 
 
-@pytest.mark.parametrize("user", acl.USERS)
+def _queue_of(station: str) -> str:
+    return queues.QUEUE_OF_ROLE.get(station, station)
+
+
+@pytest.mark.parametrize("user", USERS)
 @pytest.mark.parametrize(
     "command",
     [
@@ -187,25 +179,42 @@ def test_no_user_rules_the_server(server: Server, user: str, command: str) -> No
 
 
 def test_events_are_heard_by_the_monitor_only(server: Server) -> None:
-    assert {user for user in acl.USERS if allowed(server, user, "PSUBSCRIBE", "/0.celeryev/*")} == {
+    assert {user for user in USERS if allowed(server, user, "PSUBSCRIBE", "/0.celeryev/*")} == {
         queues.MONITOR
     }
-    speakers = {user for user in acl.USERS if allowed(server, user, "PUBLISH", "/0.celeryev/task.multi", "x")}
-    assert speakers == set(acl.WORKER_ROLES)
+    speakers = {user for user in USERS if allowed(server, user, "PUBLISH", "/0.celeryev/task.multi", "x")}
+    assert speakers == set(STATIONS)
 
 
 def test_nobody_without_a_password(server: Server) -> None:
     with pytest.raises(redis.exceptions.AuthenticationError):
-        redis.Redis.from_url(f"unix://{server.socket}", retry=Retry(NoBackoff(), 0)).ping()
+        server.nobody().ping()
     with pytest.raises(redis.exceptions.AuthenticationError):
-        server._connect(queues.BACKUP, server.passwords[queues.KEY_BROKER].decode()).ping()
+        server.login(queues.BACKUP, server.passwords[queues.KEY_BROKER].decode()).ping()
 
 
 def test_the_file_holds_no_password() -> None:
-    passwords = Passwords(acl.USERS)
+    passwords = Passwords(USERS)
     text = acl.acl_file(passwords).encode()
     assert not [user for user, password in passwords.items() if bytes(password) in text]
 
 
 def test_a_user_that_is_not_wanted_does_not_exist() -> None:
     assert "user monitor" not in acl.acl_file({queues.CLIENT: b"x"})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("users.acl", acl.acl_rules(("web1",))),
+        ("users-redis-7.0.acl", acl.for_redis_7_0(acl.acl_rules(("web1",)))),
+    ],
+)
+def test_the_files_in_deploy_are_what_is_generated(name: str, text: str) -> None:
+    assert (DEPLOY / name).read_text() == text, "run `make deploy-files`"
+
+
+def test_the_files_in_deploy_let_nobody_in() -> None:
+    users = [line.split() for line in (DEPLOY / "users.acl").read_text().splitlines()]
+    assert all(words[0] == "user" and "off" in words and "nopass" not in words for words in users)
+    assert not [word for words in users for word in words if word.startswith(("#", ">"))]

@@ -1,13 +1,15 @@
 """The settings that keep a role safe are really Celery's, and are set."""
 
+from pathlib import Path
 from typing import cast
 
 import pytest
 from celery.app.defaults import NAMESPACES, flatten
 
 from config import queues
+from config.broker import BrokerSettings, tls_options
 from config.celery_settings import celery_settings
-from config.settings import BrokerSettings, Settings
+from config.settings import Settings
 
 URL = "redis+socket://x:y@/s?virtual_host=0"
 
@@ -38,16 +40,18 @@ def test_only_json_and_no_results() -> None:
     assert celery_settings(queues.KEY_BROKER, Settings(), URL)["task_acks_late"] is False
 
 
-def test_tls_verifies() -> None:
-    broker = BrokerSettings(url="rediss://h/0", ca_file="ca.pem", cert_file="c.pem", key_file="k.pem")
-    options = celery_settings(queues.BACKUP, Settings(broker=broker), broker.url)["broker_use_ssl"]
-    assert options == {
-        "ssl_cert_reqs": "required",
-        "ssl_ca_certs": "ca.pem",
-        "ssl_check_hostname": True,
-        "ssl_certfile": "c.pem",
-        "ssl_keyfile": "k.pem",
-    }
+def test_tls_is_told_to_celery_whenever_the_broker_is_reached_by_tls(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").touch()
+    broker = BrokerSettings(url="rediss://h/0", ca_file=str(tmp_path / "ca.pem"))
+    values = celery_settings(queues.BACKUP, Settings(broker=broker), broker.url)
+    assert values["broker_use_ssl"] == tls_options(broker, broker.url)
+    assert "broker_use_ssl" not in celery_settings(queues.BACKUP, Settings(broker=broker), URL)
+
+
+def test_hosts_share_no_unacknowledged_messages_and_no_queue() -> None:
+    one, other = (celery_settings(queues.BACKUP, Settings(), URL, host) for host in ("web1", "web2"))
+    assert (one["task_default_queue"], other["task_default_queue"]) == ("backup.web1", "backup.web2")
+    assert one["broker_transport_options"] != other["broker_transport_options"]
 
 
 def test_every_task_belongs_to_the_queue_of_its_name() -> None:

@@ -57,6 +57,12 @@ def test_the_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
         (SCHEDULE + SCHEDULE, "two schedules"),
         ('[broker]\nurl = "amqp://x"\n', "broker.url"),
         ('[broker]\nurl = "rediss://x"\n', "broker.ca_file"),
+        ('[broker]\nurl = "redis://broker.example/0"\n', "another machine"),
+        ('[monitor]\nflower_address = "0.0.0.0"\n', "monitor.flower_address"),
+        ('[monitor]\nflower_cert_file = "/c.pem"\n', "monitor.flower_key_file"),
+        ('[monitor]\nflower_client_ca_file = "/c.pem"\n', "monitor.flower_cert_file"),
+        ('[monitor]\nflower_password = "x"\nflower_password_file = "/p"\n', "monitor.flower_password_file"),
+        (SCHEDULE + 'host = "Web 1"\n', "schedules[0].host"),
     ],
 )
 def test_a_bad_setting_is_named(tmp_path: Path, text: str, named: str) -> None:

@@ -51,6 +51,9 @@ def test_damaged_file_is_refused_or_a_sound_registry(data: bytes) -> None:
         msgspec.structs.replace(REGISTRY, vaults=(VAULT, msgspec.structs.replace(VAULT, tenant=b"T" * 16))),
         msgspec.structs.replace(REGISTRY, vaults=(msgspec.structs.replace(VAULT, id=b"v" * 17),)),
         msgspec.structs.replace(REGISTRY, vaults=(msgspec.structs.replace(VAULT, tenant=b""),)),
+        msgspec.structs.replace(REGISTRY, vaults=(msgspec.structs.replace(VAULT, host="*"),)),
+        msgspec.structs.replace(REGISTRY, identities=(msgspec.structs.replace(ANYWHERE, host="Web 1"),)),
+        msgspec.structs.replace(REGISTRY, identities=(msgspec.structs.replace(WORKER, host="web1"),)),
     ],
 )
 def test_ambiguous_or_unsound_registry_is_refused(broken: Registry) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from scheduler.errors import LedgerError
-from scheduler.ledger import Ledger
+from scheduler.ledger import SCHEMA_VERSION, Ledger
 from tests.scheduler.world import NOW, World
 
 
@@ -47,10 +47,21 @@ def test_a_ledger_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     Ledger(path).close()
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version=2")
+        db.execute(f"PRAGMA user_version={SCHEMA_VERSION + 1}")
     db.close()
-    with pytest.raises(LedgerError, match="version 2"):
+    with pytest.raises(LedgerError, match=f"version {SCHEMA_VERSION + 1}"):
         Ledger(path)
+
+
+def test_a_ledger_of_version_1_is_carried_on(world: World) -> None:
+    stored = world.job(world.submit())
+    world.ledger.close()
+    with sqlite3.connect(world.folder / "ledger.db") as db:
+        db.execute("ALTER TABLE jobs DROP COLUMN host")
+        db.execute("PRAGMA user_version=1")
+    db.close()
+    world.ledger = Ledger(world.folder / "ledger.db")
+    assert world.job(stored.id) == stored
 
 
 @pytest.mark.parametrize("content", [b"not a database" * 100, os.urandom(8192)])

@@ -31,9 +31,9 @@ class SharedPublisher(RememberingPublisher):
         self._before, self._after = before, after
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def wake(self, task: str, ticket: str, spec: str, expires_s: float) -> None:
+    def wake(self, task: str, ticket: str, spec: str, expires_s: float, host: str = "") -> None:
         self._before()
-        super().wake(task, ticket, spec, expires_s)
+        super().wake(task, ticket, spec, expires_s, host)
         body = self.wakes[-1].ticket
         os.write(self._file, f"{task} {body.job.hex()} {body.fence}\n".encode())
         self._after()

@@ -46,6 +46,7 @@ class Wake:
     signed: Signed
     spec: bytes
     expires_s: float
+    host: str = ""
 
 
 @dataclass
@@ -58,11 +59,11 @@ class RememberingPublisher:
     status: bytes = b""
     down: bool = False
 
-    def wake(self, task: str, ticket: str, spec: str, expires_s: float) -> None:
+    def wake(self, task: str, ticket: str, spec: str, expires_s: float, host: str = "") -> None:
         self._refuse_when_down()
         signed = canonical.decode(Signed, canonical.from_text(ticket))
         body = canonical.decode(Ticket, signed.body)
-        self.wakes.append(Wake(task, body, signed, canonical.from_text(spec), expires_s))
+        self.wakes.append(Wake(task, body, signed, canonical.from_text(spec), expires_s, host))
 
     def end_tickets(self, signed: str) -> None:
         self._refuse_when_down()

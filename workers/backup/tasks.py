@@ -5,7 +5,7 @@ from typing import cast
 from config.queues import BACKUP_SEGMENT, FINALIZE, INIT_VAULT, PLAN_BACKUP
 from crypto.job import BackupSpec, InitSpec
 from workers.admission import Job
-from workers.app import make_app
+from workers.app import app_for
 from workers.backup.finalize import finalize
 from workers.backup.plan import make_plan
 from workers.backup.session import BackupProcess, BackupSession
@@ -21,7 +21,7 @@ Rest = tuple[int | str, ...]
 
 def run(context: RoleContext) -> None:
     """Be a backup worker until SIGTERM."""
-    app = make_app(context.role, context.settings, context.broker_url)
+    app = app_for(context)
     process = Process(context)
     own = BackupProcess(process)
     duties = Duties(app, process)

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from config.errors import StrongroomError
-from config.queues import reply_list
+from config.queues import reply_list, station
 from crypto import canonical, hpke
 from crypto import ticket as tickets
 from crypto.certificate import Certificate, ProcessSigned, verify_process
@@ -81,8 +81,8 @@ class Requester:
 
     @property
     def reply_list(self) -> str:
-        """Where the answer goes, whatever the request says: the list of its role and nonce."""
-        return reply_list(self.certificate.role, self.request.nonce)
+        """Where the answer goes, whatever the request says: the list of its role, host and nonce."""
+        return reply_list(station(self.certificate.role, self.enrolled.host), self.request.nonce)
 
 
 @dataclass(frozen=True, slots=True)

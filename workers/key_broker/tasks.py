@@ -11,7 +11,7 @@ from config.errors import StrongroomError
 from config.queues import JOB_OVER, UNWRAP
 from crypto import canonical
 from crypto.errors import Malformed
-from workers.app import make_app
+from workers.app import app_for
 from workers.key_broker.build import build_service
 from workers.key_broker.outbox import Outbox
 from workers.key_broker.service import KeyService
@@ -28,9 +28,9 @@ def run(context: RoleContext) -> None:
     Raises:
         StrongroomError: no identity, no database; the message says what to do.
     """
-    app = make_app(context.role, context.settings, context.broker_url)
+    app = app_for(context)
     service = build_service(context.home, context.settings.kms)
-    outbox = Outbox(context.broker_url)
+    outbox = Outbox(context.broker_url, context.settings.broker)
     register(app, service, outbox)
 
     def ready() -> None:

@@ -2,7 +2,7 @@
 
 from config.queues import CHECK, TIDY
 from crypto.job import CheckSpec, TidySpec
-from workers.app import make_app
+from workers.app import app_for
 from workers.duty import Duties
 from workers.maintenance.steps import check_vault, tidy
 from workers.process import Process
@@ -12,7 +12,7 @@ from workers.serve import serve
 
 def run(context: RoleContext) -> None:
     """Be a maintenance worker until SIGTERM."""
-    app = make_app(context.role, context.settings, context.broker_url)
+    app = app_for(context)
     process = Process(context)
     duties = Duties(app, process)
     duties.add(CHECK, CheckSpec, lambda job, reporter, rest: check_vault(process, job, reporter, duties.send))

@@ -5,7 +5,7 @@ from typing import cast
 from config.queues import LIST, PLAN_RESTORE, RESTORE_SEGMENT
 from crypto.job import ListSpec, RestoreSpec
 from workers.admission import Job
-from workers.app import make_app
+from workers.app import app_for
 from workers.duty import Duties
 from workers.process import Process
 from workers.reporting import Reporter
@@ -20,7 +20,7 @@ Rest = tuple[int | str, ...]
 
 def run(context: RoleContext) -> None:
     """Be a restore worker until SIGTERM."""
-    app = make_app(context.role, context.settings, context.broker_url)
+    app = app_for(context)
     process = Process(context)
     own = RestoreProcess(process)
     duties = Duties(app, process)

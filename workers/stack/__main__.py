@@ -19,7 +19,7 @@ import msgspec
 from config import queues
 from config.errors import StrongroomError
 from config.home import OWNER_ONLY_FILE, Home
-from config.settings import Settings, load
+from config.settings import Settings, flower_password, load
 from config.stack_file import StackFailure, StackInfo, encode_line, write_stack_file
 from workers.role import LOG_FORMAT
 from workers.stack.errors import AlreadyUp, StackError
@@ -135,7 +135,14 @@ def _passwords(roles: tuple[Role, ...]) -> Passwords:
 
 
 def _with_flower(settings: Settings) -> Settings:
-    monitor = settings.monitor
+    # Beside the embedded stack, Flower is for this machine.
+    monitor = msgspec.structs.replace(
+        settings.monitor,
+        flower_address="127.0.0.1",
+        flower_cert_file="",
+        flower_key_file="",
+        flower_client_ca_file="",
+    )
     with socket.socket() as probe:
         try:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -146,11 +153,14 @@ def _with_flower(settings: Settings) -> Settings:
                 remedy="set monitor.flower_port, 0 for any free port",
             ) from error
         port = probe.getsockname()[1]
-    password = monitor.flower_password or secrets.token_urlsafe(24)
-    return msgspec.structs.replace(
-        settings,
-        monitor=msgspec.structs.replace(monitor, events=True, flower_port=port, flower_password=password),
+    monitor = msgspec.structs.replace(
+        monitor,
+        events=True,
+        flower_port=port,
+        flower_password=flower_password(monitor) or secrets.token_urlsafe(24),
+        flower_password_file="",
     )
+    return msgspec.structs.replace(settings, monitor=monitor)
 
 
 def _add_flower(info: StackInfo, settings: Settings) -> StackInfo:

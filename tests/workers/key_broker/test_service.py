@@ -60,6 +60,17 @@ def test_answer_goes_to_the_list_of_role_and_nonce(world: World) -> None:
     assert answer.reply_list == f"reply:backup:{(b'n' * 16).hex()}"
 
 
+def test_answer_to_a_hosts_worker_goes_to_the_list_of_that_host(world: World) -> None:
+    enrolled = world.registry.identity(world.workers[BACKUP].id)
+    world.registry = world.registry.with_identity(msgspec.structs.replace(enrolled, host="web1"))
+    world._write_registry()
+    assert not (answer := world.reply(world.request())) or not answer.given  # it names the list of the role
+    hosted = world.send(world.request(role="backup.web1", nonce=b"n" * 16))
+    assert hosted is not None
+    assert hosted.reply_list == f"reply:backup.web1:{(b'n' * 16).hex()}"
+    assert world.entries()[-1].kms_calls == 1
+
+
 def test_missing_local_cmk_is_made_for_vault_initialisation_only(world: World) -> None:
     def names() -> list[str]:
         return [cmk.name for cmk in world.keystore.keys()]  # noqa: SIM118  (not a dict)

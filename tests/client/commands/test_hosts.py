@@ -1,0 +1,202 @@
+"""The commands for an installation on several hosts, as far as they need no broker."""
+
+import hashlib
+import json
+import os
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.installation import python_command
+from config.acl import users
+from config.home import Home
+from config.settings import Settings, load
+from crypto.registry import Registry
+
+
+def run(
+    home: Path, *words: str, code: int = 0, module: str = "client.main"
+) -> subprocess.CompletedProcess[str]:
+    command, environment = python_command(module, *words)
+    done = subprocess.run(
+        command,
+        env={**environment, "STRONGROOM_HOME": str(home)},
+        cwd=home.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def answer(home: Path, *words: str, code: int = 0) -> Any:
+    return json.loads(run(home, *words, "--json", code=code).stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def admin(tmp_path: Path) -> Path:
+    home = tmp_path / "admin"
+    run(home, "registry", "new")
+    run(home, "vault", "add", "docs", "--repo", "/r/docs", "--kms", "local-kms://docs", "--host", "web1")
+    return home
+
+
+def registry(home: Path) -> Registry:
+    return Registry.decode((home / "registry.json").read_bytes())
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_an_identity_is_made_here_and_enrolled_there(tmp_path: Path, admin: Path) -> None:
+    web = tmp_path / "web"
+    made = answer(web, "identity", "new", "--role", "backup", "--name", "web one")
+    private = web / "identities" / "backup"
+    assert (made["private"], mode(private)) == (str(private), 0o600)
+    assert answer(web, "identity", "show", str(private))["fingerprint"] == made["fingerprint"]
+    words = (made["public"], "--role", "backup", "--vault", "docs", "--host", "web1")
+    assert answer(admin, "enrol", *words)["vaults"] == ["docs"]
+    (entry,) = registry(admin).identities
+    assert (entry.id.hex(), entry.name, entry.roles, entry.host) == (
+        made["id"],
+        "web one",
+        ("backup",),
+        "web1",
+    )
+    assert entry.vaults == (registry(admin).vaults[0].id,)
+    assert [each["name"] for each in answer(admin, "enrol", "--list")] == ["web one"]
+    assert "web one" in run(admin, "enrol", "--list").stdout
+
+    assert answer(admin, "enrol", "--remove", made["id"][:8])["name"] == "web one"
+    assert registry(admin).identities == ()
+    assert answer(admin, "enrol", "--remove", made["id"], code=1)["code"] == "enrolment-refused"
+
+
+def test_a_private_part_is_never_overwritten_and_never_shown(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    shown = run(tmp_path / "h", "identity", "new", "--role", "backup", "--out", str(file))
+    before = file.read_bytes()
+    told = answer(tmp_path / "h", "identity", "new", "--role", "backup", "--out", str(file), code=1)
+    assert told["code"] == "enrolment-refused"
+    assert file.read_bytes() == before
+    file.with_name("key.pub").unlink()
+    assert answer(tmp_path / "h", "identity", "show", str(file), code=1)["code"] == "bad-argument"
+    assert shown.stdout.count("\n") == 4
+
+
+@pytest.mark.parametrize(
+    ("role", "words", "code"),
+    [
+        ("backup", ("--role", "restore"), "enrolment-refused"),
+        ("backup", ("--role", "backup", "--vault", "none"), "enrolment-refused"),
+        ("backup", ("--role", "backup", "--host", "Web 1"), "bad-argument"),
+        ("restore", ("--role", "restore", "--host", "web1"), "enrolment-refused"),
+    ],
+)
+def test_what_cannot_be_enrolled_changes_nothing(
+    tmp_path: Path, admin: Path, role: str, words: tuple[str, ...], code: str
+) -> None:
+    made = answer(tmp_path / "h", "identity", "new", "--role", role)
+    before = (admin / "registry.json").read_bytes()
+    told = answer(admin, "enrol", made["public"], *words, code=1)
+    assert told["code"] == code
+    assert told["remedy"]
+    assert (admin / "registry.json").read_bytes() == before
+
+
+def test_two_identities_of_one_name_are_refused(tmp_path: Path, admin: Path) -> None:
+    for number, code in ((1, 0), (2, 1)):
+        made = answer(tmp_path / f"h{number}", "identity", "new", "--role", "backup", "--name", "same")
+        answer(admin, "enrol", made["public"], "--role", "backup", code=code)
+
+
+def test_a_file_that_is_no_public_part_is_refused(tmp_path: Path, admin: Path) -> None:
+    file = tmp_path / "x.pub"
+    for content in (b"", b"\xff" * 100, b"-----BEGIN STRONGROOM IDENTITY-----\n" + b"A" * 100_000):
+        file.write_bytes(content)
+        assert answer(admin, "enrol", str(file), "--role", "backup", code=1)["code"] == "malformed"
+    missing = answer(admin, "enrol", str(tmp_path / "none.pub"), "--role", "backup", code=1)
+    assert missing["code"] == "bad-argument"
+
+
+def test_a_copy_of_the_registry_is_compared_and_belongs_to_the_installation(
+    tmp_path: Path, admin: Path
+) -> None:
+    copy, other = tmp_path / "copy.json", tmp_path / "other"
+    exported = answer(admin, "registry", "export", str(copy))
+    assert (exported["vaults"], exported["identities"]) == (1, 0)
+    told = answer(other, "registry", "import", str(copy), "--fingerprint", "0" * 32, code=1)
+    assert told["code"] == "enrolment-refused"
+    assert not (other / "registry.json").exists()
+    answer(other, "registry", "import", str(copy), "--fingerprint", exported["fingerprint"])
+    assert registry(other) == registry(admin)
+    assert load(Home(other), {}) == Settings()
+    assert mode(other / "registry.json") == 0o600
+
+    run(tmp_path / "foreign", "registry", "new")
+    answer(tmp_path / "foreign", "registry", "import", str(copy), code=1)
+    answer(tmp_path / "foreign", "registry", "new", code=1)
+
+
+def test_every_user_has_a_password_of_its_own_that_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "broker"
+    answer(tmp_path / "h", "acl", str(folder), "--host", "web1")
+    first = {path.name: path.read_text() for path in folder.glob("*.password")}
+    assert {name.removesuffix(".password") for name in first} == set(users(("web1",)))
+    assert len(set(first.values())) == len(first)
+    assert {mode(path) for path in folder.iterdir()} == {0o600}
+    answer(tmp_path / "h", "acl", str(folder), "--host", "web1", "--host", "web2")
+    text = (folder / "users.acl").read_text()
+    for path in folder.glob("*.password"):
+        password = path.read_text().strip()
+        assert f"user {path.stem} reset on #{hashlib.sha256(password.encode()).hexdigest()} " in text
+        assert password not in text
+        assert first.get(path.name, path.read_text()) == path.read_text()
+    assert (folder / "backup.web2.password").exists()
+
+
+def test_a_ca_is_made_once_and_issues_more(tmp_path: Path) -> None:
+    folder = tmp_path / "pki"
+    made = answer(tmp_path / "h", "pki", "init", str(folder), "--host", "broker.example")
+    assert made["hosts"][0] == "broker.example"
+    assert {path.stem for path in folder.glob("*.crt")} == set(made["certificates"])
+    assert {mode(path) for path in folder.iterdir()} == {0o600}
+    assert answer(tmp_path / "h", "pki", "init", str(folder), code=1)["code"] == "already-initialised"
+    answer(tmp_path / "h", "pki", "issue", str(folder), "backup.web1")
+    answer(tmp_path / "h", "pki", "issue", str(folder), "server-2", "--host", "broker2.example")
+    assert answer(tmp_path / "h", "pki", "issue", str(folder), "../x", code=1)["code"] == "bad-argument"
+    assert answer(tmp_path / "h", "pki", "issue", str(folder), "ca", code=1)["code"] == "bad-argument"
+    assert answer(tmp_path / "h", "pki", "issue", str(tmp_path), "x", code=1)["code"] == "bad-argument"
+
+
+def test_a_worker_says_what_its_configuration_lacks(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    home.mkdir()
+    told = run(home, "worker", "--role", "backup", code=78)
+    assert "broker.url" in told.stderr
+    (home / "config.toml").write_text('[broker]\nurl = "redis://127.0.0.1:1/0"\n')
+    for words, named in (
+        (("--role", "restore", "--queue", "backup"), "restore"),
+        (("--role", "backup", "--queue", "backup.Web 1"), "backup.<host>"),
+        (("--role", "scheduler", "--concurrency", "4"), "scheduler"),
+    ):
+        assert named in run(home, "worker", *words, code=78).stderr
+    (home / "config.toml").write_text('[broker]\nurl = "rediss://broker.example/0"\n')
+    assert "ca_file" in run(home, "worker", "--role", "backup", code=78).stderr
+
+
+def test_the_embedded_stack_is_not_started_beside_a_broker_of_ones_own(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    run(home, "init")
+    (home / "config.toml").write_text('[broker]\nurl = "redis://127.0.0.1:1/0"\n')
+    told = answer(home, "up", code=1)
+    assert told["code"] == "not-embedded"
+    assert "strongroom worker" in told["remedy"]
+    assert os.listdir(home / "run") == []

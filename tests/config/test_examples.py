@@ -1,0 +1,43 @@
+"""The example of each role's settings is one that loads, and says what its first lines say."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from client.commands.worker import ROLES
+from config.home import Home
+from config.settings import Settings, load
+
+FOLDER = Path(__file__).parents[2] / "config" / "examples"
+EXAMPLES = sorted(FOLDER.glob("*.toml"))
+
+
+def loaded(example: Path, home: Path) -> Settings:
+    shutil.copy(example, home / "config.toml")
+    return load(Home(home), {})
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_an_example_loads_and_reaches_its_broker_by_mutual_tls(example: Path, tmp_path: Path) -> None:
+    broker = loaded(example, tmp_path).broker
+    station = "backup.web1" if example.stem == "backup-host" else example.stem
+    assert broker.url.startswith("rediss://")
+    assert broker.ca_file
+    assert (
+        Path(broker.cert_file).stem
+        == Path(broker.key_file).stem
+        == Path(broker.password_file).stem
+        == station
+    )
+
+
+def test_every_role_and_the_client_has_an_example() -> None:
+    assert {example.stem for example in EXAMPLES} == {*ROLES, "client", "backup-host"}
+
+
+def test_what_an_example_sets_is_what_its_role_reads(tmp_path: Path) -> None:
+    assert loaded(FOLDER / "scheduler.toml", tmp_path).schedules[0].host == "web1"
+    assert loaded(FOLDER / "restore.toml", tmp_path).delivery.areas
+    assert loaded(FOLDER / "monitor.toml", tmp_path).monitor.flower_cert_file
+    assert loaded(FOLDER / "backup-host.toml", tmp_path).workers.node == "web1"

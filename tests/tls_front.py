@@ -1,0 +1,75 @@
+"""Mutual TLS in front of a unix socket: the embedded Valkey is built without TLS, and tests install nothing.
+
+What it shows is the roles' side of TLS, over a real socket with real certificates; `make test-redis` and
+`make compose-test` have servers that do TLS themselves.
+"""
+
+import asyncio
+import contextlib
+import ssl
+import threading
+from pathlib import Path
+
+ADDRESSES = ("127.0.0.1", "127.0.0.2")
+"""The second one is in no certificate."""
+
+
+class TlsFront:
+    """Listens on a free port of two loopback addresses, in a thread of its own.
+
+    Args:
+        socket: what it stands in front of.
+        ca, certificate, key: PEM files; only clients with a certificate of the CA are let in.
+    """
+
+    def __init__(self, socket: Path, ca: Path, certificate: Path, key: Path) -> None:
+        self._socket = socket
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._context.verify_mode = ssl.CERT_REQUIRED
+        self._context.load_verify_locations(ca)
+        self._context.load_cert_chain(certificate, key)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="tls", daemon=True)
+        self._thread.start()
+        self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        self._other = asyncio.run_coroutine_threadsafe(
+            asyncio.start_server(self._serve, ADDRESSES[1], self.port, ssl=self._context), self._loop
+        ).result(10)
+        self.names: list[str] = []
+        """Common names of the clients that were let in."""
+
+    def close(self) -> None:
+        """Stop listening, and hang up."""
+
+        async def end() -> None:
+            self._server.close()
+            self._other.close()
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await asyncio.sleep(0)
+
+        asyncio.run_coroutine_threadsafe(end(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _listen(self) -> asyncio.Server:
+        return await asyncio.start_server(self._serve, ADDRESSES[0], 0, ssl=self._context)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        subject = writer.get_extra_info("peercert")["subject"]
+        self.names.append(dict(pair for part in subject for pair in part)["commonName"])
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            inner_reader, inner_writer = await asyncio.open_unix_connection(str(self._socket))
+            await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+    finally:
+        writer.close()
