@@ -37,7 +37,7 @@ class StrictConsumer(Consumer):
         on_message.__name__ = "on_task_received"
         return on_message
 
-    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002 - Celery's
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
         """Celery found what `workers.messages` did not: reject the message, and do not print its body."""
         self._refuse(message, Malformed(type(exc).__name__))
 

@@ -33,7 +33,7 @@ from crypto import canonical
 from crypto.keyrecord import KeyRecord, encryption_context
 from crypto.kms.keystore import Keystore
 from crypto.kms.provider import WrappedKey
-from crypto.kms.uri import open_provider
+from crypto.kms.uri import Backends, open_provider
 from crypto.registry import ROLES
 from tests.e2e.broker import Intruder, Recorder
 from tests.e2e.conftest import Strongroom, furnished, wait_for
@@ -138,7 +138,7 @@ def make_source(root: Path, marks: Marks) -> Path:
 
 def vault_keys(home: Path, repo: Path, cmk: str) -> dict[str, bytes]:
     """The keys of the vault in the clear, as its owner gets them from the KMS."""
-    provider = open_provider(f"local-kms://{cmk}", Keystore(Home(home).kms_dir))
+    provider = open_provider(f"local-kms://{cmk}", bytes(16), Backends(Keystore(Home(home).kms_dir)))
     found = {}
     for file in sorted((repo / "keys").iterdir()):
         record = canonical.decode(KeyRecord, file.read_bytes())

@@ -20,7 +20,7 @@ MAX_TASKS = 10_000
 class QuietFlower(Flower):
     """Flower that only listens: workers take no remote control, so that asking them would be waiting."""
 
-    def update_workers(self, workername: str | None = None) -> list[Any]:  # noqa: ARG002 - Flower's
+    def update_workers(self, workername: str | None = None) -> list[Any]:
         """Ask nobody."""
         return []
 
