@@ -184,12 +184,12 @@ def test_missing_credentials_are_told_and_no_traceback(place: Place) -> None:
 
 def _asked(place: Place, intruder: Intruder, want: Want, tenant: bytes, vault: bytes) -> KeyReply:
     """What the key-broker answers a stolen backup worker that shows a ticket of a stolen scheduler."""
-    ids = [os.urandom(16) for _ in range(2)]
     issued = ticket.issue(
         place.identity(SCHEDULER),
         Ticket(
             ticket.TICKET_VERSION,
-            *ids,
+            os.urandom(16),
+            os.urandom(16),
             1,
             tenant,
             vault,
