@@ -14,6 +14,7 @@ from deploy.iam.generate import policy
 from deploy.iam.table import DOCUMENTS, Names
 from tests.aws.iam import Credentials, Role
 from tests.aws.keys import Key
+from tests.aws.policy import Policy
 from tests.aws.server import FakeAws
 
 SERVICE = "111122223333"
@@ -35,11 +36,12 @@ class Customer:
         aws: the fake.
         account: of the customer.
         names: of the service, for the key policy.
+        tenant: its id; a random one if not given.
     """
 
-    def __init__(self, aws: FakeAws, account: str, names: Names) -> None:
+    def __init__(self, aws: FakeAws, account: str, names: Names, tenant: bytes | None = None) -> None:
         self.account = account
-        self.tenant = os.urandom(16)
+        self.tenant = tenant or os.urandom(16)
         self.vault = os.urandom(16)
         self.names = replace(names, customer_account=account, tenant=self.tenant.hex())
         self.key: Key = aws.keys.create(account, REGION, self.key_policy())
@@ -59,12 +61,14 @@ class Delivered:
 
     Args:
         aws: a running fake.
+        tenant: of the first customer, if it is known.
     """
 
-    def __init__(self, aws: FakeAws) -> None:
+    def __init__(self, aws: FakeAws, tenant: bytes | None = None) -> None:
         self.aws = aws
         names = Names(service_account=SERVICE, external_id=EXTERNAL_ID)
-        self.a, self.b = (Customer(aws, account, names) for account in ("444455556666", "777788889999"))
+        self.a = Customer(aws, "444455556666", names, tenant)
+        self.b = Customer(aws, "777788889999", names)
         self.old = aws.keys.create(self.a.account, REGION, self.a.key_policy())
         self.names = replace(names, cmk_arns=(self.a.key.arn, self.b.key.arn), old_cmk_arns=(self.old.arn,))
         self.roles: dict[str, Role] = {}
@@ -85,6 +89,14 @@ class Delivered:
             "aws_role": self.roles["key-broker-tenant"].arn,
             "aws_external_id": EXTERNAL_ID,
         }
+
+    def open_everything(self) -> None:
+        """What nobody should do: any session of the service may do anything with any key (for controls)."""
+        everybody = {"Effect": "Allow", "Action": "kms:*", "Resource": "*", "Principal": "*"}
+        opened = Policy.resource({"Version": "2012-10-17", "Statement": [everybody]})
+        for key in (self.a.key, self.b.key):
+            key.change(policy=opened)
+        self.roles["key-broker-tenant"].policies[:] = [Policy.identity(ALL)]
 
     def _add(self, name: str, trust: Mapping[str, Any]) -> None:
         arn = f"arn:aws:iam::{SERVICE}:role/{self.names.role_prefix}{name}"

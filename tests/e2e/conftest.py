@@ -120,9 +120,16 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 @contextmanager
 def furnished(room: Strongroom, repo: Path, vault: str = "v") -> Iterator[Strongroom]:
     """`room` made ready with one vault; whatever is left running in the end is a failure."""
-    try:
+    with left_tidy(room):
         room.run("init")
         room.run("vault", "create", vault, "--repo", f"file://{repo}", "--kms", "local-kms://main")
+        yield room
+
+
+@contextmanager
+def left_tidy(room: Strongroom) -> Iterator[Strongroom]:
+    """`room`; whatever is left running in the end is a failure."""
+    try:
         yield room
     finally:
         room.processes()  # learns the session of a stack that is up

@@ -14,6 +14,7 @@ import msgspec
 from crypto.kms.errors import KmsError, KmsUnavailable, Throttled
 from crypto.kms.provider import DataKey, EncryptionContext, KeyDescription, KmsProvider, Note, WrappedKey
 from crypto.secret import SecretKey
+from workers.key_broker.breaker import Breaker, CircuitOpen
 from workers.key_broker.flight import SingleFlight
 from workers.key_broker.limits import CallLimits, Clock
 from workers.key_broker.retry import Retry
@@ -44,6 +45,7 @@ class Counters(msgspec.Struct, frozen=True):
         rate_limited: calls that our own limits did not let through in time.
         shared: answers that came from another request's call.
         failed: calls that a KMS answered with an error.
+        held_back: calls that were not made because the KMS had been away again and again.
     """
 
     calls: int = 0
@@ -52,6 +54,7 @@ class Counters(msgspec.Struct, frozen=True):
     rate_limited: int = 0
     shared: int = 0
     failed: int = 0
+    held_back: int = 0
 
 
 @dataclass(slots=True)
@@ -85,13 +88,15 @@ class GatewayParts:
         limits: the token buckets.
         retry: how to try again.
         deadline_s: seconds for one request with all its calls.
-        clock: monotonic seconds; the same as in `limits` and `retry`.
+        breaker: keeps a KMS that is away from holding every thread.
+        clock: monotonic seconds; the same as in `limits`, `retry` and `breaker`.
     """
 
     open: Callable[[str, bytes], KmsProvider]
     limits: CallLimits
     deadline_s: float
     retry: Retry = field(default_factory=Retry)
+    breaker: Breaker = field(default_factory=Breaker)
     clock: Clock = time.monotonic
 
 
@@ -125,7 +130,7 @@ class KmsGateway:
             KmsError: the KMS's last answer, or RateLimited.
         """
         provider = self._provider(visit, uri)
-        return self._call(visit, lambda note: provider.generate(context, note))
+        return self._call(visit, uri, lambda note: provider.generate(context, note))
 
     def decrypt(self, visit: Visit, uri: str, wrapped: WrappedKey, context: EncryptionContext) -> SecretKey:
         """Unwrap a key; equal requests of a tenant that overlap share one call, each getting its own copy.
@@ -137,7 +142,9 @@ class KmsGateway:
         patience = visit.deadline - self._parts.clock()
         same = (visit.tenant, uri, wrapped, tuple(sorted(context.items())))
         flown = self._flights.fly(
-            same, lambda: self._call(visit, lambda note: provider.decrypt(wrapped, context, note)), patience
+            same,
+            lambda: self._call(visit, uri, lambda note: provider.decrypt(wrapped, context, note)),
+            patience,
         )
         if flown is None:
             raise KmsUnavailable("the KMS did not answer in time")
@@ -160,7 +167,7 @@ class KmsGateway:
             KmsError: the KMS's last answer, or RateLimited.
         """
         provider = self._provider(visit, uri)
-        return self._call(visit, lambda note: provider.reencrypt(wrapped, source, target, note))
+        return self._call(visit, uri, lambda note: provider.reencrypt(wrapped, source, target, note))
 
     def describe(self, visit: Visit, uri: str) -> KeyDescription:
         """The state of the CMK of `uri`.
@@ -168,7 +175,7 @@ class KmsGateway:
         Raises:
             KmsError: the KMS's last answer, or RateLimited.
         """
-        return self._call(visit, self._provider(visit, uri).describe)
+        return self._call(visit, uri, self._provider(visit, uri).describe)
 
     def create_missing(self, visit: Visit, uri: str) -> None:
         """Make the CMK of `uri` if there is none and its KMS leaves that to us.
@@ -176,7 +183,7 @@ class KmsGateway:
         Raises:
             KmsError: the KMS's last answer, or RateLimited.
         """
-        self._call(visit, self._provider(visit, uri).create_missing)
+        self._call(visit, uri, self._provider(visit, uri).create_missing)
 
     def _provider(self, visit: Visit, uri: str) -> KmsProvider:
         """A provider for the visit's tenant alone: what it holds open with a KMS is the tenant's session."""
@@ -190,20 +197,25 @@ class KmsGateway:
                 self._providers.popitem(last=False)
             return provider
 
-    def _call(self, visit: Visit, call: Callable[[Note], T]) -> T:
+    def _call(self, visit: Visit, uri: str, call: Callable[[Note], T]) -> T:
         def attempt() -> T:
             if not self._parts.limits.wait(visit.tenant, visit.deadline):
                 self._count(rate_limited=1)
                 raise RateLimited("too many keys were asked for in a short time")
-            visit.calls += 1
-            self._count(calls=1)
-            try:
-                return call(visit.note)
-            except KmsError as error:
-                self._count(failed=1, throttled=int(isinstance(error, Throttled)))
-                raise
+            with self._parts.breaker.call(uri):
+                visit.calls += 1
+                self._count(calls=1)
+                try:
+                    return call(visit.note)
+                except KmsError as error:
+                    self._count(failed=1, throttled=int(isinstance(error, Throttled)))
+                    raise
 
-        return self._parts.retry.call(attempt, visit.deadline, lambda: self._count(retries=1))
+        try:
+            return self._parts.retry.call(attempt, visit.deadline, lambda: self._count(retries=1))
+        except CircuitOpen:
+            self._count(held_back=1)
+            raise
 
     def _count(
         self,
@@ -214,6 +226,7 @@ class KmsGateway:
         rate_limited: int = 0,
         shared: int = 0,
         failed: int = 0,
+        held_back: int = 0,
     ) -> None:
         with self._guard:
             old = self._counters
@@ -224,4 +237,5 @@ class KmsGateway:
                 old.rate_limited + rate_limited,
                 old.shared + shared,
                 old.failed + failed,
+                old.held_back + held_back,
             )

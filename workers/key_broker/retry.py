@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from crypto.kms.errors import KmsError
+from workers.key_broker.breaker import CircuitOpen
 from workers.key_broker.limits import Clock, Sleep
 
 T = TypeVar("T")
@@ -43,12 +44,15 @@ class Retry:
             on_retry: told of each failure that is tried again.
 
         Raises:
+            CircuitOpen: at once, because waiting here is what the breaker is to prevent.
             KmsError: the last failure.
         """
         bound = FIRST_BOUND_S
         while True:
             try:
                 return attempt()
+            except CircuitOpen:
+                raise
             except KmsError as error:
                 pause = self.jitter(bound)
                 if not error.retryable or self.clock() + pause >= deadline:

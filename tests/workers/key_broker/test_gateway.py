@@ -21,6 +21,7 @@ from crypto.kms.provider import (
 )
 from crypto.kms.uri import Backends, open_provider
 from crypto.secret import SecretKey
+from workers.key_broker.breaker import FAILURES, CircuitOpen
 from workers.key_broker.gateway import MAX_REQUEST_IDS, GatewayParts, KmsGateway, RateLimited
 from workers.key_broker.limits import CallLimits, Rate
 from workers.key_broker.retry import Retry
@@ -201,6 +202,21 @@ def test_two_new_keys_at_once_are_two_keys(kms: FailingKms) -> None:
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda _: gate.generate(gate.begin(b"t"), URI, CONTEXT), range(8)))
     assert len({bytes(each.plaintext.view()) for each in made}) == 8
+
+
+def test_kms_that_is_away_is_left_alone_and_other_cmks_are_not(kms: FailingKms) -> None:
+    gate = KmsGateway(
+        GatewayParts(lambda _, __: kms, CallLimits(UNLIMITED, UNLIMITED), 0.05, Retry(jitter=lambda _: 0.06))
+    )
+    for _ in range(FAILURES):
+        kms.failures = [KmsUnavailable("away")]
+        with pytest.raises(KmsUnavailable):
+            gate.generate(gate.begin(b"t"), URI, CONTEXT)
+    calls = kms.calls
+    with pytest.raises(CircuitOpen):
+        gate.generate(gate.begin(b"t"), URI, CONTEXT)
+    assert (kms.calls, gate.counters.held_back) == (calls, 1)
+    gate.generate(gate.begin(b"t"), "local-kms://other", CONTEXT)
 
 
 def test_unknown_kms_is_a_typed_error_without_a_call(tmp_path: Path) -> None:
