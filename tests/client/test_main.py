@@ -1,6 +1,5 @@
 import json
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,9 +33,7 @@ def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str])
 
 def test_help_is_quick_because_it_imports_no_verb():
     command, environment = python_command("client.main", "--help")
-    begun = time.monotonic()
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-    assert time.monotonic() - begun < 2.0
     heavy = ("rich", "redis", "celery", "cryptography")
     loaded = f"import sys, client.main; print(*[name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([command[0], "-c", loaded], env=environment, check=True, capture_output=True)

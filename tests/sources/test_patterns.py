@@ -1,7 +1,5 @@
 """Patterns against restic's rules; the cases marked filter_test come from restic internal/filter/filter_test.go."""
 
-import time
-
 import pytest
 
 from sources.patterns import MAX_PATTERN_LENGTH, PatternError, Patterns
@@ -129,6 +127,5 @@ def test_too_long_a_pattern() -> None:
     ],
 )
 def test_no_pattern_takes_for_ever(pattern: str, path: bytes) -> None:
-    started = time.perf_counter()
+    # A pattern that backtracks would still be at it when the test's time limit ends it.
     assert not Patterns.parse([pattern]).matches(path)
-    assert time.perf_counter() - started < 2

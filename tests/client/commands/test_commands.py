@@ -271,9 +271,7 @@ def test_a_command_brings_its_own_stack_and_takes_it_down(shell: Shell, tmp_path
     own = Shell(tmp_path)
     own.run("init")
     own.run("vault", "create", "v", "--repo", str(tmp_path / "repository"), "--kms", "local-kms://v")
-    begun = time.monotonic()
     own.json("backup", "v", str(shell.root / "tree/sub"))
-    assert time.monotonic() - begun < 20
     assert stack_processes(tmp_path) == []
     assert not (tmp_path / "home/run/stack.json").exists()
 
