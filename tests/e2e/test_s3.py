@@ -58,9 +58,7 @@ def vault(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Va
 def restored(vault: Vault, *options: str, code: int = 0) -> tuple[dict[str, bytes], dict[str, Any]]:
     target = vault.source.parent / "target"
     shutil.rmtree(target, ignore_errors=True)
-    done = vault.room.json(
-        "restore", "v", f"latest:{vault.source}", "--target", target, *options, code=code
-    )
+    done = vault.room.json("restore", "v", f"latest:{vault.source}", "--target", target, *options, code=code)
     return read_tree(target), done
 
 
@@ -99,9 +97,7 @@ def test_a_restore_with_parcels_in_another_bucket(vault: Vault, s3: S3Server):
 def test_an_area_that_the_worker_does_not_know_is_refused(vault: Vault, s3: S3Server):
     other = s3.uri("parcels/foreign", DELIVERIES, profile="deliveries")
     target = vault.source.parent / "foreign"
-    done = vault.room.run(
-        "restore", "v", "latest", "--target", target, "--delivery", other, "--json", code=1
-    )
+    done = vault.room.run("restore", "v", "latest", "--target", target, "--delivery", other, "--json", code=1)
     assert "not this installation's" in json.loads(done.stdout.splitlines()[-1])["error"]
     assert keys(s3, DELIVERIES, "parcels/foreign") == []
 
