@@ -131,8 +131,13 @@ SIMPLE: dict[str, tuple[Callable[[Case], tuple[str | Path, ...]], tuple[str, ...
     "attached already": (
         lambda c: ("vault", "attach", "n", "--repo", f"file://{c.repo}", "--kms", "local-kms://main"), ("'v'",)
     ),
-    "a repository in S3": (
-        lambda c: ("vault", "create", "n", "--repo", "s3://bucket", "--kms", "local-kms://main"), ("later release",)
+    "a lock without an end": (
+        lambda c: ("vault", "create", "n", "--repo", "s3://bucket/p?lock=governance", "--kms", "local-kms://main"),
+        ("lock=governance&retention=30d",),
+    ),
+    "a secret in a URI": (
+        lambda c: ("vault", "create", "n", "--repo", "s3://bucket/p?secret_key=x", "--kms", "local-kms://main"),
+        ("profile=NAME",),
     ),
     "a CMK in AWS": (
         lambda c: ("vault", "create", "n", "--repo", f"file://{c.target()}", "--kms", "aws-kms://arn"),
