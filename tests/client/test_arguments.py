@@ -73,7 +73,12 @@ def test_repositories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_cmks_and_names():
     assert kms_uri("local-kms://docs") == "local-kms://docs"
     assert vault_name("my-vault.1") == "my-vault.1"
-    for bad in ("aws-kms://x", "local-kms://", "local-kms://a/b", "docs"):
+    arn = "arn:aws:kms:eu-central-1:444455556666:key/11111111-2222-3333-4444-555555555555"
+    for good in (arn, f"{arn}?endpoint=https://a.example&ca=/x", arn.replace("key/", "key/mrk-")):
+        assert kms_uri(f"aws-kms://{good}") == f"aws-kms://{good}"
+    alias = arn.replace(":key/", ":alias/")
+    aws = ("aws-kms://x", f"aws-kms://{alias}", f"aws-kms://{arn}?a b", f"aws-kms://{arn}?{'x' * 3000}")
+    for bad in (*aws, "local-kms://", "local-kms://a/b", "docs"):
         with pytest.raises(BadArgument):
             kms_uri(bad)
     for bad in ("", "-x", "a b", "a/b", "x" * 65):

@@ -517,7 +517,9 @@ def test_endpoint_of_the_environment_is_not_used(
     """It would not pass the checks of ours."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://kms.invalid")
     monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", "http://kms.invalid")
-    bench.of(a).generate(a.context())
+    target = parse_aws_uri(f"aws-kms://{a.key.arn}", AwsOptions())
+    client = bench.sessions.client(target, a.tenant, "")
+    assert client.meta.endpoint_url == "https://kms.eu-central-1.amazonaws.com"
 
 
 def test_tls_with_a_ca_bundle(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
