@@ -56,8 +56,11 @@ def source_paths(texts: tuple[str, ...], *, here: bool) -> tuple[bytes, ...]:
         here: whether the backup workers are on this machine, so that a path can be looked at now.
 
     Raises:
+        BadArgument: one of them is empty, as an unset variable makes it.
         MissingPath: one of them is not there.
     """
+    if not all(texts):
+        raise BadArgument("an empty path to back up", remedy="name a file or folder; '.' is this folder")
     paths = tuple(os.path.abspath(os.fsencode(text)) for text in texts)
     for path in paths:
         if here and not os.path.lexists(path):

@@ -194,7 +194,12 @@ class _Demo:
         for seen in _one_of_each(sightings):
             click.echo(f"    {seen.where[:40]:<40} {_short(seen)}")
         everything = b"\n".join(seen.opened() for seen in sightings)
-        names = {os.fsencode(path.name) for path in self._source.iterdir() if len(path.name) >= 6}
+        # A name that is a word of the protocol as well, such as `scheduler`, would be found and mean nothing.
+        names = {
+            os.fsencode(path.name)
+            for path in self._source.iterdir()
+            if len(path.name) >= 6 and not (path.name.isalpha() and path.name.islower())
+        }
         names |= {os.fsencode(self._source), os.fsencode(self._vault.repo), b"demo"}
         leaked = sorted(name for name in names if name in everything)
         if leaked:

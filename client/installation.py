@@ -114,6 +114,11 @@ def initialise(home: Home, *, passphrase: bool = False) -> Registry:
             f"{home.root} is a Strongroom already", remedy="use it, or choose another STRONGROOM_HOME"
         )
     home.create()
+    if passphrase and any(home.kms_dir.iterdir()):
+        raise ClientError(
+            f"there is a keystore in {home.kms_dir} already: --passphrase would change nothing",
+            remedy="run `strongroom init` without it, or move that folder away",
+        )
     if not any(home.kms_dir.iterdir()):
         _make_keystore(home, passphrase=passphrase)
     registry = Registry(tenant=secrets.token_bytes(16))

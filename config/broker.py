@@ -3,7 +3,7 @@
 import ipaddress
 import os
 from typing import Annotated, Any
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
@@ -101,7 +101,8 @@ def broker_url(broker: BrokerSettings, user: str) -> str:
         password = first_line("broker.password_file", broker.password_file)
     credentials = f"{quote(name, safe='')}:{quote(password, safe='')}@" if password else ""
     place = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, credentials + place, parts.path, parts.query, ""))
+    # Not urlunsplit: it drops the slashes of a socket's URL without credentials.
+    return f"{parts.scheme}://{credentials}{place}{parts.path}" + (f"?{parts.query}" if parts.query else "")
 
 
 def tls_options(broker: BrokerSettings, url: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def command(ctx: click.Context, vault: str, as_json: bool) -> None:
         click.echo(json_line([*lines, *damaged]))
     elif lines:
         table(
-            ("ID", "TIME", "HOST", "FILES", "SIZE", "TAGS", "PATHS"),
+            ("ID", "TIME", "HOST", "FILES", "SIZE", "ERRORS", "TAGS", "PATHS"),
             [
                 (
                     line["id"][:12],
@@ -35,6 +35,7 @@ def command(ctx: click.Context, vault: str, as_json: bool) -> None:
                     line["hostname"],
                     line["files"],
                     size(line["bytes"]),
+                    line["errors"] or "",
                     ",".join(line["tags"]),
                     " ".join(line["paths"]),
                 )

@@ -96,7 +96,7 @@ def open_lock(lock: Lock, key_path: Path, passphrase: Passphrase | None) -> Secr
         if passphrase is None:
             raise WrongPassphrase(
                 "the local keystore is locked with a passphrase and none was given",
-                remedy="set passphrase_file in section [kms] of the settings",
+                remedy="set STRONGROOM_KMS_PASSPHRASE, or passphrase_file in section [kms] of config.toml",
             )
         _require_costs(lock)
         key = _derive(passphrase(), lock.salt, lock.iterations, lock.lanes, lock.memory_kib)

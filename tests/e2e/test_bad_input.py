@@ -141,7 +141,7 @@ SIMPLE: dict[str, tuple[Callable[[Case], tuple[str | Path, ...]], tuple[str, ...
     ),
     "a CMK in AWS": (
         lambda c: ("vault", "create", "n", "--repo", f"file://{c.target()}", "--kms", "aws-kms://arn"),
-        ("later release",),
+        ("aws-kms://arn:aws:kms:",),
     ),
     "not the URI of a repository": (
         lambda c: ("vault", "create", "n", "--repo", "ftp://x/y", "--kms", "local-kms://main"), ("ftp://x/y", "file://")

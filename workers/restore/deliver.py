@@ -35,6 +35,7 @@ def deliver_segment(session: RestoreSession, reporter: Reporter, snapshot_id: st
         failed = [_unreadable(ref, error)]
     else:
         failed = _Delivery(session, reporter, writer, manifest, snapshot.id).run(number)
+        failed += _torn(session, snapshot, manifest, {path for path, _ in failed})
     for group in in_letters(failed):
         reporter.note(notes.SegmentDone(number, writer.sequence, group, len(failed), snapshot.id))
     reporter.report(report.SEGMENT, segment=number)
@@ -49,6 +50,16 @@ def _planned(session: RestoreSession, snapshot_id: str, number: int) -> tuple[Sn
     if not 0 <= number < len(refs):
         raise Stray("this restore has no such segment")
     return snapshot, refs[number]
+
+
+def _torn(session: RestoreSession, snapshot: Snapshot, manifest: Manifest, named: set[bytes]) -> list[Note]:
+    """What is delivered as it was read, but was not whole when it was read: who restores it must know."""
+    why = dict(snapshot.errors)
+    return [
+        (entry.path, f"was not whole when it was backed up: {why[entry.path]}")
+        for entry in session.selection().entries(manifest.entries if why else ())
+        if entry.path in why and entry.path not in named and entry.part_offset == 0
+    ]
 
 
 def _unreadable(ref: ManifestRef, error: RepositoryError) -> Note:
