@@ -328,7 +328,11 @@ def test_a_file_that_changes_is_named_and_the_rest_is_intact(tree: Tree) -> None
     result = meddled(tree, make, changing, act)
     assert [failed["path"] for failed in result["failed"]] == [str(changing)]
     assert "modified while it was read" in result["failed"][0]["error"]
-    _, target = tree.restore(f"{result['snapshot']}:{tree.source}")
+    # Who restores it is told, too: it comes as it was read.
+    done, target = tree.restore(f"{result['snapshot']}:{tree.source}", code=3)
+    assert [(failed["path"], "not whole" in failed["error"]) for failed in done["failed"]] == [
+        (str(changing), True)
+    ]
     assert read_tree(target)["rest"] == b"stays"
     # The next backup has it as it is then.
     tree.back_up()
@@ -363,7 +367,10 @@ def test_what_cannot_be_read_is_named_and_exit_code_3_tells(bound: Strongroom, t
     told = bound.run("backup", "v", source, code=3).stderr
     assert str(locked) in told
     assert str(closed) in told
-    done = bound.json("restore", "v", f"latest:{source}", "--target", target)
+    done = bound.json("restore", "v", f"latest:{source}", "--target", target, code=3)
+    assert [failed["path"] for failed in done["failed"]] == [str(closed)], (
+        "the folder is there, without its content"
+    )
     left = {name: data for name, data in content.items() if name[:5] != "dir2/" and source / name != locked}
     assert read_tree(target) == left
     assert done["files"] == len(left)
