@@ -148,6 +148,7 @@ def have_images(docker: str) -> None:
             continue
         file = str(ROOT / "deploy/compose/Dockerfile.substitutes")
         build(docker, "--file", file, "--target", target, "--tag", image)
+    build(docker, *secret, "--target", "s3", "--tag", "strongroom-s3")
     build(docker, *secret, "--target", "strongroom", "--tag", "strongroom")
     size = int(run(docker, "image", "inspect", "--format", "{{.Size}}", "strongroom"))
     say(f"image strongroom: {size / 1e6:.0f} MB")
@@ -277,6 +278,17 @@ def check_networks(trial: Trial) -> None:
         say(f"the network {network} is reached by {', '.join(sorted(members))}, and by nobody else")
 
 
+def check_s3(trial: Trial) -> None:
+    """The local S3 answers those who may ask it."""
+    trial.compose("--profile", "s3", "up", "-d", "--no-recreate", "s3")
+    probe = PROBE.replace("'probe', 8000", "'s3', 8333")
+    worker, broker = trial.containers("backup")[0], trial.containers("key-broker")[0]
+    wait_for("the local S3", lambda: trial.inside(worker, "python3", "-c", probe), READY_S)
+    if trial.inside(broker, "python3", "-c", probe):
+        raise Failed("the key-broker reaches the store")
+    say("the local S3 answers the workers")
+
+
 def write_tree(folder: Path, total: int, per_file: int) -> None:
     """Text that does not deduplicate and compresses a little."""
     folder.mkdir(parents=True)
@@ -391,6 +403,7 @@ def play(trial: Trial) -> None:
     check_networks(trial)
     back_up_and_restore(trial)
     check_prometheus(trial)
+    check_s3(trial)
     scale(trial)
 
 
