@@ -24,12 +24,14 @@ from repository.errors import FormatError, ObjectExists, ObjectMissing
 from repository.index import adopt_packs, write_indexes
 from repository.manifest import Entry, ManifestRef, Plan, Snapshot, Work
 from repository.vault import read_config
+from sources.filesystem.read import look
 from sources.filesystem.walk import walk
 from sources.patterns import Patterns
 from sources.source import Note
 from workers.admission import Stray
-from workers.backup.cut import Kept, Segment, cut, expand, span
+from workers.backup.cut import Kept, Segment, cut, span, taper
 from workers.backup.epoch import open_epoch
+from workers.backup.parts import Seams
 from workers.backup.session import BackupSession, log_damaged
 from workers.reporting import Reporter, TryAgain
 
@@ -95,7 +97,8 @@ def _plan_anew(session: BackupSession, reporter: Reporter) -> Plan:
         on_skip=lambda path, why: tally.skipped.append((path, why)),
     )
     teller = _Teller(reporter, tally)
-    for piece in cut(expand(found), parent.manifests if parent else [], _reader(session)):
+    pieces = cut(found, parent.manifests if parent else [], _reader(session), Seams(session.chunker(), look))
+    for piece in taper(pieces):
         if isinstance(piece, Kept):
             tally.kept.append(piece.ref)
             continue

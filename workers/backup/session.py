@@ -118,11 +118,17 @@ class BackupSession:
     def stream(self, epoch: int, index: Index) -> ChunkStream:
         """A fresh stream for one segment, sealing in `epoch`."""
         self.keys.sealing_epoch = epoch
-        sizes = chunk_sizes(read_config(self.store, self.vault, self.keys))
         ids = ChunkIds(self.keys.chunk_id_key())
         stream_buffer, pack_buffer = self.own.scratch()
         packs = PackWriter(self.vault, epoch, self.keys, buffer=pack_buffer)
-        return ChunkStream(self.store, ids, Chunker(ids.seed, sizes), index, packs, stream_buffer)
+        return ChunkStream(self.store, ids, self._chunker(ids), index, packs, stream_buffer)
+
+    def chunker(self) -> Chunker:
+        """The vault's chunker."""
+        return self._chunker(ChunkIds(self.keys.chunk_id_key()))
+
+    def _chunker(self, ids: ChunkIds) -> Chunker:
+        return Chunker(ids.seed, chunk_sizes(read_config(self.store, self.vault, self.keys)))
 
 
 def log_damaged(name: str, error: RepositoryError) -> None:
