@@ -77,9 +77,14 @@ def make_plan(session: BackupSession, reporter: Reporter, max_epoch_days: float)
     else:
         _wake_unfinished(session, plan)
     reporter.report(report.PLANNED, segments=plan.segments)
-    # Whoever finished last may have found no plan yet.
-    if len(finished_segments(session.store, session.job.id, plan.fence)) >= plan.segments:
+    # The scheduler counts what this attempt does, and nothing else.
+    inherited = plan.fence != session.job.ticket.fence
+    if not plan.segments or (inherited and _done(session, plan).issuperset(range(plan.segments))):
         session.send(FINALIZE, *session.job.texts())
+
+
+def _done(session: BackupSession, plan: Plan) -> set[int]:
+    return finished_segments(session.store, session.job.id, plan.fence)
 
 
 def _plan_anew(session: BackupSession, reporter: Reporter) -> Plan:
@@ -144,7 +149,7 @@ def _hand_out(session: BackupSession, epoch: int, number: int, piece: Segment) -
 
 
 def _wake_unfinished(session: BackupSession, plan: Plan) -> None:
-    done = finished_segments(session.store, session.job.id, plan.fence)
+    done = _done(session, plan)
     for number in range(plan.segments):
         if number not in done:
             session.send(BACKUP_SEGMENT, *session.job.texts(), plan.fence, number)
