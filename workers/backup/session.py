@@ -96,9 +96,10 @@ class BackupSession:
         Before they are removed an attempt may still have to say that the job is done.
         """
         job = self.job.id
-        return self._holds(layout.snapshot_name(job)) and not self._holds(layout.plan_name(job))
+        return self.holds(layout.snapshot_name(job)) and not self.holds(layout.plan_name(job))
 
-    def _holds(self, name: str) -> bool:
+    def holds(self, name: str) -> bool:
+        """Whether the repository has that object."""
         try:
             self.store.size(name)
         except ObjectMissing:

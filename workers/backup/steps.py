@@ -75,7 +75,7 @@ def run_segment(session: BackupSession, reporter: Reporter, fence: int, number: 
         segment = layout.segment_id(session.job.id, fence, number)
     except InvalidName as error:
         raise Stray("there can be no such segment") from error
-    if number not in finished_segments(session.store, session.job.id, fence):
+    if not session.holds(layout.done_name(session.job.id, fence, number)):
         _describe(session, reporter, segment, number)
     reporter.report(report.SEGMENT, segment=number)
     if fence != session.job.ticket.fence and _complete(session, fence):
