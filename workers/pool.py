@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from celery.concurrency.prefork import TaskPool
 from celery.worker import state
@@ -10,6 +10,8 @@ from celery.worker import state
 
 class PromptPool(TaskPool):
     """A prefork pool that stops at once when no task runs."""
+
+    _pool: Any
 
     def on_stop(self) -> None:
         """Stop the pool's processes, and wait for them.
