@@ -44,8 +44,6 @@ _GIB = 1 << 30
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code: 0, or 1 if anything could not be measured."""
     options = _options(arguments)
-    # What was made is removed by the blocks below, also when somebody stops the measurement.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         cases = choose(options.cases)
         with tempfile.TemporaryDirectory(prefix="strongroom-bench-", dir=options.dir) as folder:
@@ -194,4 +192,6 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    # Whoever stops the measurement gets the room back, too: SIGTERM unwinds as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())
