@@ -1,25 +1,22 @@
 """The command's two ways to the broker: waking the scheduler, and waiting on a list of its own."""
 
+import base64
+import json
+import uuid
 from collections.abc import Iterable
-from importlib import import_module
-from ssl import SSLCertVerificationError
-from typing import Any
-
-import redis
-from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, RedisError
-from redis.retry import Retry
 
 from client.errors import BrokerUnreachable
+from client.valkey import Refused, Reply, Valkey, Word
 from config import queues
 from config.broker import redis_arguments
-from config.celery_settings import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S, celery_settings
+from config.celery_settings import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S
 from config.settings import Settings
 from crypto import canonical
 from crypto.signing import Signed
 
 MAX_STATUS_BYTES = 64 * 1024
-_REFUSALS = ("NOPERM", "WRONGPASS")
+_REFUSALS = ("NOPERM", "WRONGPASS", "NOAUTH")
+_LEAST_WAIT_S = 0.001
 _REMEDY = "see `strongroom status`, or the broker's url in config.toml"
 
 
@@ -35,14 +32,7 @@ class Mailbox:
     """
 
     def __init__(self, broker_url: str, settings: Settings) -> None:
-        url, tls = redis_arguments(settings.broker, broker_url)
-        self._redis: Any = redis.Redis.from_url(
-            url,
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
-            socket_timeout=SOCKET_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),  # who waits for a job has a patience of their own
-            **tls,
-        )
+        self._valkey = _connection(broker_url, settings)
 
     def wait(self, job: bytes, timeout_s: float) -> bytes | None:
         """The next letter of a job, or None when none came in time.
@@ -50,11 +40,12 @@ class Mailbox:
         Raises:
             BrokerUnreachable: the broker went away; the next call connects again.
         """
-        try:
-            found = self._redis.blpop([queues.notes_list(job)], timeout=timeout_s)
-        except RedisError as error:
-            raise _unreachable(error) from error
-        return None if found is None else _as_bytes(found[1])
+        # 0 would be for ever.
+        found = _call(
+            self._valkey, "BLPOP", queues.notes_list(job), max(timeout_s, _LEAST_WAIT_S), waits_s=timeout_s
+        )
+        letter = found[-1] if isinstance(found, list) and found else None
+        return letter if isinstance(letter, bytes) else None
 
     def status(self, role: str) -> bytes:
         """What a role says about itself, JSON; empty when it has said nothing lately.
@@ -62,11 +53,8 @@ class Mailbox:
         Raises:
             BrokerUnreachable: the broker does not answer.
         """
-        try:
-            found = self._redis.get(queues.status_key(role))
-        except RedisError as error:
-            raise _unreachable(error) from error
-        return _as_bytes(found)[:MAX_STATUS_BYTES] if found else b""
+        found = _call(self._valkey, "GET", queues.status_key(role))
+        return found[:MAX_STATUS_BYTES] if isinstance(found, bytes) else b""
 
     def waiting(self, hosts: Iterable[str] = ()) -> dict[str, int]:
         """How many messages wait in each queue, also in those of `hosts`.
@@ -77,38 +65,29 @@ class Mailbox:
         own = [
             queues.work_queue(role, host) for host in sorted(hosts) for role in sorted(queues.HOSTED_ROLES)
         ]
-        try:
-            return {queue: int(self._redis.llen(queue)) for queue in (*queues.QUEUES, *own)}
-        except RedisError as error:
-            raise _unreachable(error) from error
+        lengths = {queue: _call(self._valkey, "LLEN", queue) for queue in (*queues.QUEUES, *own)}
+        return {queue: length if isinstance(length, int) else 0 for queue, length in lengths.items()}
 
     def close(self) -> None:
-        """Close the connections."""
-        self._redis.close()
+        """Close the connection."""
+        self._valkey.close()
 
 
 class Publisher:
-    """Sends signed requests to the scheduler's queue, as any Celery client may (docs/task-submission.md)."""
+    """Sends signed requests to the scheduler's queue, as any Celery client may (docs/task-submission.md).
+
+    The message is written here: importing Celery for it would take as long as a small restore.
+
+    Args:
+        broker_url: with the client's user and password.
+        settings: say how TLS is done.
+
+    Raises:
+        ConfigError: the broker's TLS files cannot be read.
+    """
 
     def __init__(self, broker_url: str, settings: Settings) -> None:
-        # Celery is a fifth of a second to import: only a command that submits something pays for it.
-        celery, kombu = import_module("celery"), import_module("kombu")
-
-        values = celery_settings(queues.CLIENT, settings, broker_url)
-        exchange = kombu.Exchange("", type="direct", no_declare=True)
-        queue = kombu.Queue(
-            queues.SCHEDULER_QUEUE, exchange, routing_key=queues.SCHEDULER_QUEUE, no_declare=True
-        )
-        self._operational_error: type[Exception] = kombu.exceptions.OperationalError
-        self._app = celery.Celery("strongroom.client", set_as_current=False)
-        self._app.conf.update(values, task_queues=[queue])
-        # A connection of our own: Celery's would prefer CELERY_BROKER_URL of the environment.
-        self._connection = kombu.Connection(
-            broker_url,
-            ssl=values.get("broker_use_ssl", False),
-            connect_timeout=CONNECT_TIMEOUT_S,
-            transport_options=values["broker_transport_options"],
-        )
+        self._valkey = _connection(broker_url, settings)
 
     def submit(self, request: Signed) -> None:
         """Wake the scheduler with a request.
@@ -116,50 +95,73 @@ class Publisher:
         Raises:
             BrokerUnreachable: the broker does not take it.
         """
-        try:
-            self._app.send_task(
-                queues.SUBMIT,
-                args=[canonical.to_text(canonical.encode(request))],
-                queue=queues.SCHEDULER_QUEUE,
-                connection=self._connection,
-                argsrepr="sealed",
-                kwargsrepr="{}",
-                ignore_result=True,
-                retry=False,
-            )
-        except (RedisError, OSError, self._operational_error) as error:
-            raise _unreachable(error) from error
+        text = canonical.to_text(canonical.encode(request))
+        message = task_message(queues.SUBMIT, text, queues.SCHEDULER_QUEUE)
+        _call(self._valkey, "LPUSH", queues.SCHEDULER_QUEUE, message)
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.release()
+        self._valkey.close()
 
 
-def warm_up() -> None:
-    """Import what submitting needs, which takes a while; to be done while something else is waited for."""
-    for name in ("celery.app.amqp", "celery.app.base", "kombu.transport.redis"):
-        import_module(name)
+def task_message(task: str, argument: str, queue: str) -> bytes:
+    """A call of `task` as Celery puts it on a list: version 2 of its protocol in kombu's frame for Redis."""
+    identity = str(uuid.uuid4())
+    body = json.dumps([[argument], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
+    headers = {
+        "lang": "py",
+        "task": task,
+        "id": identity,
+        "root_id": identity,
+        "parent_id": None,
+        "group": None,
+        "eta": None,
+        "expires": None,
+        "shadow": None,
+        "retries": 0,
+        "timelimit": [None, None],
+        "argsrepr": "sealed",
+        "kwargsrepr": "{}",
+        "origin": "sealed",
+        "ignore_result": True,
+    }
+    properties = {
+        "correlation_id": identity,
+        "delivery_mode": 2,
+        "delivery_info": {"exchange": "", "routing_key": queue},
+        "priority": 0,
+        "body_encoding": "base64",
+        "delivery_tag": str(uuid.uuid4()),
+    }
+    frame = {
+        "body": base64.b64encode(body.encode()).decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": headers,
+        "properties": properties,
+    }
+    return json.dumps(frame).encode()
 
 
-def _as_bytes(element: bytes | str) -> bytes:
-    return element if isinstance(element, bytes) else element.encode()
+def _connection(broker_url: str, settings: Settings) -> Valkey:
+    url, tls = redis_arguments(settings.broker, broker_url)
+    return Valkey(url, tls, CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S)
 
 
-def _tls_trouble(error: BaseException | None) -> str | None:
-    """Why the broker was not believed, or None when that is not what went wrong."""
-    while error is not None:
-        if isinstance(error, SSLCertVerificationError):
-            return f"certificate verify failed: {error.verify_message}"
-        error = error.__cause__ or error.__context__
-    return None
+def _call(valkey: Valkey, *words: Word, waits_s: float = 0.0) -> Reply:
+    try:
+        return valkey.call(*words, waits_s=waits_s)
+    except (Refused, OSError) as error:
+        raise _unreachable(error) from error
 
 
 def _unreachable(error: Exception) -> BrokerUnreachable:
-    if (why := _tls_trouble(error)) is not None:
+    # ssl.SSLCertVerificationError, which is not imported for those who need no TLS.
+    if (why := getattr(error, "verify_message", None)) is not None:
         return BrokerUnreachable(
-            f"no TLS with the message broker: {why}",
+            f"no TLS with the message broker: certificate verify failed: {why}",
             remedy="check broker.ca_file, and that the broker's certificate names the host in broker.url",
         )
-    refused = isinstance(error, AuthenticationError) or any(word in str(error) for word in _REFUSALS)
+    refused = isinstance(error, Refused) and str(error).startswith(_REFUSALS)
     what = "refuses this client" if refused else "does not answer"
     return BrokerUnreachable(f"the message broker {what} ({type(error).__name__})", remedy=_REMEDY)

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Final
 
 import click
@@ -58,6 +58,8 @@ class LazyGroup(click.Group):
 
 def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
+        from importlib import metadata  # slow to import, and nothing else needs it
+
         click.echo(f"strongroom {metadata.version('strongroom')}")
         ctx.exit()
 

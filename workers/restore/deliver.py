@@ -15,7 +15,7 @@ from repository.manifest import Entry, Manifest, ManifestRef, Snapshot
 from sources.source import Note
 from workers.admission import Stray
 from workers.reporting import Reporter, in_letters
-from workers.restore.batch import Batch, batches
+from workers.restore.batch import PARCEL_BYTES, Batch, batches
 from workers.restore.parcels import ParcelWriter
 from workers.restore.session import NoSuchSnapshot, RestoreSession
 
@@ -84,7 +84,7 @@ class _Delivery:
         self._manifest = manifest
         self._snapshot = snapshot
         self._index = session.index()
-        self._fetcher = Fetcher(session.store, session.vault, session.keys, self._index)
+        self._fetcher = Fetcher(session.store, session.vault, session.keys, self._index, PARCEL_BYTES)
         # Looked up once for each chunk, not for each of the many files in it; None: it is in no pack.
         self._sizes = [self._stored_size(number) for number in range(len(manifest.chunk_lengths))]
         self._failed: dict[bytes, str] = {}
@@ -94,6 +94,7 @@ class _Delivery:
     def run(self, number: int) -> list[Note]:
         wanted = self._session.selection().entries(self._manifest.entries)
         for batch in batches(self._possible(wanted), lambda number: self._sizes[number] or 0):
+            self._writer.keep_pace()
             self._deliver(batch)
             self._reporter.progress(number, self._files, self._bytes)
         return list(self._failed.items())
@@ -120,14 +121,13 @@ class _Delivery:
     def _deliver(self, batch: Batch) -> None:
         # A manifest may name a chunk twice: content that occurs twice in one segment is stored once.
         wanted = [self._chunk_id(number) for number in batch.chunks]
-        chunks: dict[bytes, tuple[ChunkInfo, bytes]] = {}
+        chunks: dict[bytes, tuple[ChunkInfo, memoryview]] = {}
         lost: dict[bytes, str] = {}
         for fetched in self._fetcher.fetch(wanted):
             if isinstance(fetched, FetchFailure):
                 lost[fetched.chunk_id] = fetched.error.message
                 continue
-            # The fetcher's buffer is used again for the next chunk.
-            payload = bytes(fetched.payload)
+            payload = fetched.payload
             self._session.keys.charge(self._index.locate(fetched.chunk_id).epoch, 1, len(payload))
             chunks[fetched.chunk_id] = (ChunkInfo(fetched.codec, fetched.raw_len, len(payload)), payload)
         bad = {position: lost[chunk_id] for position, chunk_id in enumerate(wanted) if chunk_id in lost}
@@ -148,5 +148,5 @@ class _Delivery:
         return True
 
 
-_LOST = (ChunkInfo(0, 0, 0), b"")
+_LOST = (ChunkInfo(0, 0, 0), memoryview(b""))
 """Stands in a parcel for a chunk that could not be had; no piece of the parcel refers to it."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from config.errors import StrongroomError
 from crypto.job import ListSpec, RestoreSpec
@@ -10,7 +11,7 @@ from repository.catalog import read_manifest, read_snapshot, read_snapshots
 from repository.errors import FormatError, ObjectMissing, RepositoryError
 from repository.index import Index
 from repository.manifest import ManifestRef, Snapshot
-from repository.place import S3Place, parse_place
+from repository.place import FolderPlace, S3Place, parse_place
 from repository.store import ReadStore, WriteStore
 from repository.stores import open_reader, open_writer
 from repository.vault import read_config
@@ -84,9 +85,10 @@ class RestoreSession:
         self.send = send
         self.vault = job.vault
         self.store: ReadStore = open_reader(spec.repo, own.process.settings.store)
-        self.delivery: WriteStore = open_writer(
-            _allowed(own.process, spec.delivery), own.process.settings.store
-        )
+        area = _allowed(own.process, spec.delivery)
+        self.delivery: WriteStore = open_writer(area, own.process.settings.store, handover=True)
+        place = parse_place(area)
+        self.delivery_folder: Path | None = place.path if isinstance(place, FolderPlace) else None
         self.keys = VaultKeys(own.process, job, self.store, send)
 
     def prove_vault(self) -> None:
