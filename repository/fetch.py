@@ -44,6 +44,23 @@ class _Wanted(NamedTuple):
     at: Location
 
 
+class FetchRoom(NamedTuple):
+    """The two buffers of a fetcher, from `fetch_room`; one after another may use the same."""
+
+    sealed: memoryview
+    plain: memoryview
+
+
+def fetch_room(together: int = 0) -> FetchRoom:
+    """Buffers for a fetcher.
+
+    Args:
+        together: the payloads of one fetch stay good up to this many sealed bytes; with 0, each is only good until
+            the next one is asked for.
+    """
+    return FetchRoom(scratch(MAX_READ), scratch(max(together, sealed_length(MAX_CHUNK))))
+
+
 class Fetcher:
     """Fetches chunks through two reused buffers; one fetch at a time.
 
@@ -52,17 +69,22 @@ class Fetcher:
         vault: whose packs.
         keys: asked for the DEK at each chunk, so that a revoked key acts at once.
         index: knows where chunks are.
-        room: the payloads of one fetch stay good together up to this many sealed bytes; with 0, each is only good
-            until the next one is asked for.
+        room: to read into and to open in; its own when there is none.
     """
 
-    def __init__(self, store: ReadStore, vault: VaultId, keys: KeyRing, index: Index, room: int = 0) -> None:
+    def __init__(
+        self,
+        store: ReadStore,
+        vault: VaultId,
+        keys: KeyRing,
+        index: Index,
+        room: FetchRoom | None = None,
+    ) -> None:
         self._store = store
         self._vault = vault
         self._keys = keys
         self._index = index
-        self._sealed = scratch(MAX_READ)
-        self._plain = scratch(max(room, sealed_length(MAX_CHUNK)))
+        self._sealed, self._plain = room or fetch_room()
         self._used = 0
 
     def fetch(self, chunk_ids: Iterable[bytes]) -> Iterator[Fetched | FetchFailure]:

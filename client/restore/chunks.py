@@ -14,7 +14,7 @@ from client.errors import ChunkUnusable
 from crypto.parcel import ChunkInfo
 from repository.buffers import scratch
 
-SLOTS: Final = 8
+SLOTS: Final = 4
 MAX_CHUNK: Final = 4 << 20
 """No vault has longer chunks (docs/format.md, "Chunks")."""
 RAW: Final = 0

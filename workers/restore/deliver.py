@@ -15,7 +15,7 @@ from repository.manifest import Entry, Manifest, ManifestRef, Snapshot
 from sources.source import Note
 from workers.admission import Stray
 from workers.reporting import Reporter, in_letters
-from workers.restore.batch import PARCEL_BYTES, Batch, batches
+from workers.restore.batch import Batch, batches
 from workers.restore.parcels import ParcelWriter
 from workers.restore.session import NoSuchSnapshot, RestoreSession
 
@@ -84,7 +84,9 @@ class _Delivery:
         self._manifest = manifest
         self._snapshot = snapshot
         self._index = session.index()
-        self._fetcher = Fetcher(session.store, session.vault, session.keys, self._index, PARCEL_BYTES)
+        self._fetcher = Fetcher(
+            session.store, session.vault, session.keys, self._index, session.own.fetching()
+        )
         # Looked up once for each chunk, not for each of the many files in it; None: it is in no pack.
         self._sizes = [self._stored_size(number) for number in range(len(manifest.chunk_lengths))]
         self._failed: dict[bytes, str] = {}
@@ -94,7 +96,6 @@ class _Delivery:
     def run(self, number: int) -> list[Note]:
         wanted = self._session.selection().entries(self._manifest.entries)
         for batch in batches(self._possible(wanted), lambda number: self._sizes[number] or 0):
-            self._writer.keep_pace()
             self._deliver(batch)
             self._reporter.progress(number, self._files, self._bytes)
         return list(self._failed.items())
@@ -134,7 +135,7 @@ class _Delivery:
         pieces = [piece for piece in batch.pieces if self._whole(piece, bad)]
         found = [chunks.get(chunk_id, _LOST) for chunk_id in wanted]
         table = ParcelTable(tuple(info for info, _ in found), tuple(pieces), b"", self._snapshot)
-        self._writer.deliver(table, [payload for _, payload in found])
+        self._writer.deliver(table, [payload for _, payload in found], pacing=True)
         self._files += sum(piece.last for piece in pieces)
         self._bytes += sum(length for piece in pieces for length in piece.extents[2::3])
 

@@ -8,7 +8,6 @@ from typing import Final
 from crypto import notes, parcel
 from crypto.parcel import ParcelTable
 from crypto.sealing import Buffer
-from repository.buffers import Reused
 from repository.errors import ObjectExists
 from workers.reporting import Reporter
 from workers.restore.session import RestoreSession
@@ -33,13 +32,15 @@ class ParcelWriter:
         self._session = session
         self._reporter = reporter
         self._segment = segment
-        self._sealed = Reused()
         self._patient = session.delivery_folder is not None
         self.sequence = 0
         """How many parcels were delivered, and the number of the next."""
 
-    def deliver(self, table: ParcelTable, payload: Sequence[Buffer]) -> None:
+    def deliver(self, table: ParcelTable, payload: Sequence[Buffer], *, pacing: bool = False) -> None:
         """Seal one parcel to the requester and put it into the delivery area.
+
+        Args:
+            pacing: not before the requester has taken all but the last few.
 
         Raises:
             StoreError: the delivery area is full or not to be reached.
@@ -55,19 +56,18 @@ class ParcelWriter:
             self.sequence,
             table,
             payload,
-            room=self._sealed.take,
+            room=self._session.own.sealed.take,
         )
+        if pacing:
+            self._keep_pace()
         # An earlier delivery of this very task may have brought it, and nobody has fetched it yet.
         with suppress(ObjectExists):
             self._session.delivery.put(name, parts)
         self._reporter.note(notes.Parcel(self._segment, self.sequence, sum(map(len, parts))))
         self.sequence += 1
 
-    def keep_pace(self) -> None:
-        """Wait until the requester has taken all but the last few parcels, if it takes any.
-
-        Only where looking costs nothing: in a folder.
-        """
+    def _keep_pace(self) -> None:
+        """Wait for the requester, if it takes any; only where looking costs nothing, in a folder."""
         folder, number = self._session.delivery_folder, self.sequence - AHEAD
         if not self._patient or folder is None or number < 0:
             return

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from config.errors import StrongroomError
 from crypto.job import ListSpec, RestoreSpec
+from repository.buffers import Reused
 from repository.catalog import read_manifest, read_snapshot, read_snapshots
 from repository.errors import FormatError, ObjectMissing, RepositoryError
+from repository.fetch import FetchRoom, fetch_room
 from repository.index import Index
 from repository.manifest import ManifestRef, Snapshot
 from repository.place import FolderPlace, S3Place, parse_place
@@ -18,6 +20,7 @@ from repository.vault import read_config
 from workers.admission import Job
 from workers.keys import Send, VaultKeys
 from workers.process import Process
+from workers.restore.batch import PARCEL_BYTES
 from workers.restore.select import Selection
 
 INDEXES = 4
@@ -47,10 +50,19 @@ class ForeignDelivery(StrongroomError):
 
 @dataclass
 class RestoreProcess:
-    """What a restore process keeps from task to task: the indexes of the vaults it last read."""
+    """What a restore process keeps from task to task: the indexes of the vaults it last read, and its buffers."""
 
     process: Process
     indexes: dict[bytes, Index] = field(default_factory=dict)
+    sealed: Reused = field(default_factory=Reused)
+    """For the parcel that is being written."""
+    _fetching: FetchRoom | None = None
+
+    def fetching(self) -> FetchRoom:
+        """For the chunks of one parcel."""
+        if self._fetching is None:
+            self._fetching = fetch_room(PARCEL_BYTES)
+        return self._fetching
 
     def index(self, vault: bytes) -> Index:
         """The index of a vault as far as it is loaded."""
