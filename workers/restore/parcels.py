@@ -1,5 +1,6 @@
 """Putting parcels into the delivery area, and telling the requester of each."""
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,12 +13,12 @@ from repository.errors import ObjectExists
 from workers.reporting import Reporter
 from workers.restore.session import RestoreSession
 
-AHEAD: Final = 2
+AHEAD: Final = 3
 """Parcels of a segment that lie in the delivery area before the next is made: enough that no opener waits, and few,
 so that their memory is used again and a long restore needs no room for all of it."""
 PATIENCE_S: Final = 1.0
 """A requester who takes nothing for so long is not waited for again in this segment."""
-_LOOK_S: Final = 0.002
+_LOOK_S: Final = 0.005
 
 
 def parcel_name(job: bytes, segment: int, sequence: int) -> str:
@@ -71,9 +72,9 @@ class ParcelWriter:
         folder, number = self._session.delivery_folder, self.sequence - AHEAD
         if not self._patient or folder is None or number < 0:
             return
-        place = folder / parcel_name(self._session.job.id, self._segment, number)
+        place = os.path.join(folder, parcel_name(self._session.job.id, self._segment, number))
         deadline = time.monotonic() + PATIENCE_S
-        while place.exists():
+        while os.path.lexists(place):
             if time.monotonic() > deadline:
                 self._patient = False
                 return
