@@ -15,7 +15,7 @@ from crypto import canonical
 from crypto.signing import Signed
 
 MAX_STATUS_BYTES = 64 * 1024
-_REFUSALS = ("NOPERM", "WRONGPASS", "NOAUTH")
+_REFUSALS = ("NOPERM", "WRONGPASS")
 _LEAST_WAIT_S = 0.001
 _REMEDY = "see `strongroom status`, or the broker's url in config.toml"
 

@@ -73,7 +73,11 @@ class Valkey:
     def _ask(self, words: tuple[Word, ...], waits_s: float) -> Reply:
         if self._socket is None:
             self._socket = self._connect()
-            self._greet()
+            try:
+                self._greet()
+            except Refused:
+                self.close()  # the next command is to be refused for the same reason
+                raise
         self._socket.settimeout(waits_s + self._answer_s)
         self._socket.sendall(_encode(words))
         return self._reply()

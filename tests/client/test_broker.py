@@ -102,5 +102,7 @@ def test_a_broker_that_comes_back_is_found_again(server: Server) -> None:
 def test_a_wrong_password_is_told_apart(server: Server) -> None:
     head, _, rest = server.url.partition("@")
     wrong = f"{head.rpartition(':')[0]}:wrong@{rest}"
-    with pytest.raises(BrokerUnreachable, match="refuses this client"):
-        Mailbox(wrong, Settings()).wait(bytes(16), 0.01)
+    mailbox = Mailbox(wrong, Settings())
+    for _ in range(2):
+        with pytest.raises(BrokerUnreachable, match="refuses this client"):
+            mailbox.wait(bytes(16), 0.01)
