@@ -2,21 +2,19 @@
 
 import base64
 import json
-import uuid
 from collections.abc import Iterable
+from uuid import uuid4
 
 from client.errors import BrokerUnreachable
-from client.valkey import Refused, Reply, Valkey, Word
+from client.wire import Refused, Wire, WireError
 from config import queues
-from config.broker import redis_arguments
 from config.celery_settings import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S
 from config.settings import Settings
 from crypto import canonical
 from crypto.signing import Signed
 
 MAX_STATUS_BYTES = 64 * 1024
-_REFUSALS = ("NOPERM", "WRONGPASS")
-_LEAST_WAIT_S = 0.001
+_REFUSALS = ("NOAUTH", "NOPERM", "WRONGPASS")
 _REMEDY = "see `strongroom status`, or the broker's url in config.toml"
 
 
@@ -32,7 +30,7 @@ class Mailbox:
     """
 
     def __init__(self, broker_url: str, settings: Settings) -> None:
-        self._valkey = _connection(broker_url, settings)
+        self._wire = _wire(broker_url, settings)
 
     def wait(self, job: bytes, timeout_s: float) -> bytes | None:
         """The next letter of a job, or None when none came in time.
@@ -40,10 +38,11 @@ class Mailbox:
         Raises:
             BrokerUnreachable: the broker went away; the next call connects again.
         """
-        # 0 would be for ever.
-        found = _call(
-            self._valkey, "BLPOP", queues.notes_list(job), max(timeout_s, _LEAST_WAIT_S), waits_s=timeout_s
-        )
+        try:
+            found = self._wire.call("BLPOP", queues.notes_list(job), timeout_s, wait_s=timeout_s)
+        except (OSError, WireError) as error:
+            raise _unreachable(error) from error
+        # The name of the list, and its element.
         letter = found[-1] if isinstance(found, list) and found else None
         return letter if isinstance(letter, bytes) else None
 
@@ -53,7 +52,10 @@ class Mailbox:
         Raises:
             BrokerUnreachable: the broker does not answer.
         """
-        found = _call(self._valkey, "GET", queues.status_key(role))
+        try:
+            found = self._wire.call("GET", queues.status_key(role))
+        except (OSError, WireError) as error:
+            raise _unreachable(error) from error
         return found[:MAX_STATUS_BYTES] if isinstance(found, bytes) else b""
 
     def waiting(self, hosts: Iterable[str] = ()) -> dict[str, int]:
@@ -65,29 +67,28 @@ class Mailbox:
         own = [
             queues.work_queue(role, host) for host in sorted(hosts) for role in sorted(queues.HOSTED_ROLES)
         ]
-        lengths = {queue: _call(self._valkey, "LLEN", queue) for queue in (*queues.QUEUES, *own)}
-        return {queue: length if isinstance(length, int) else 0 for queue, length in lengths.items()}
+        lengths = {}
+        try:
+            for queue in (*queues.QUEUES, *own):
+                found = self._wire.call("LLEN", queue)
+                lengths[queue] = found if isinstance(found, int) else 0
+        except (OSError, WireError) as error:
+            raise _unreachable(error) from error
+        return lengths
 
     def close(self) -> None:
         """Close the connection."""
-        self._valkey.close()
+        self._wire.close()
 
 
 class Publisher:
     """Sends signed requests to the scheduler's queue, as any Celery client may (docs/task-submission.md).
 
-    The message is written here: importing Celery for it would take as long as a small restore.
-
-    Args:
-        broker_url: with the client's user and password.
-        settings: say how TLS is done.
-
-    Raises:
-        ConfigError: the broker's TLS files cannot be read.
+    Args, Raises: as `Mailbox`.
     """
 
     def __init__(self, broker_url: str, settings: Settings) -> None:
-        self._valkey = _connection(broker_url, settings)
+        self._wire = _wire(broker_url, settings)
 
     def submit(self, request: Signed) -> None:
         """Wake the scheduler with a request.
@@ -95,46 +96,51 @@ class Publisher:
         Raises:
             BrokerUnreachable: the broker does not take it.
         """
-        text = canonical.to_text(canonical.encode(request))
-        message = task_message(queues.SUBMIT, text, queues.SCHEDULER_QUEUE)
-        _call(self._valkey, "LPUSH", queues.SCHEDULER_QUEUE, message)
+        argument = canonical.to_text(canonical.encode(request))
+        message = task_message(queues.SUBMIT, [argument], queues.SCHEDULER_QUEUE)
+        try:
+            self._wire.call("LPUSH", queues.SCHEDULER_QUEUE, message)
+        except (OSError, WireError) as error:
+            raise _unreachable(error) from error
 
     def close(self) -> None:
         """Close the connection."""
-        self._valkey.close()
+        self._wire.close()
 
 
-def task_message(task: str, argument: str, queue: str) -> bytes:
-    """A call of `task` as Celery puts it on a list: version 2 of its protocol in kombu's frame for Redis."""
-    identity = str(uuid.uuid4())
-    body = json.dumps([[argument], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
+def task_message(task: str, arguments: list[str], queue: str) -> bytes:
+    """A call of a Celery task, as kombu puts it into a list: Celery's message protocol 2, without Celery.
+
+    The workers read it by `workers.messages`, and take no other kind.
+    """
+    task_id, tag = str(uuid4()), str(uuid4())
+    embedded = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+    body = base64.b64encode(json.dumps([arguments, {}, embedded]).encode()).decode()
     headers = {
         "lang": "py",
         "task": task,
-        "id": identity,
-        "root_id": identity,
+        "id": task_id,
+        "root_id": task_id,
         "parent_id": None,
         "group": None,
+        "retries": 0,
         "eta": None,
         "expires": None,
-        "shadow": None,
-        "retries": 0,
         "timelimit": [None, None],
         "argsrepr": "sealed",
         "kwargsrepr": "{}",
-        "origin": "sealed",
         "ignore_result": True,
     }
     properties = {
-        "correlation_id": identity,
+        "correlation_id": task_id,
         "delivery_mode": 2,
         "delivery_info": {"exchange": "", "routing_key": queue},
         "priority": 0,
         "body_encoding": "base64",
-        "delivery_tag": str(uuid.uuid4()),
+        "delivery_tag": tag,
     }
     frame = {
-        "body": base64.b64encode(body.encode()).decode(),
+        "body": body,
         "content-encoding": "utf-8",
         "content-type": "application/json",
         "headers": headers,
@@ -143,23 +149,25 @@ def task_message(task: str, argument: str, queue: str) -> bytes:
     return json.dumps(frame).encode()
 
 
-def _connection(broker_url: str, settings: Settings) -> Valkey:
-    url, tls = redis_arguments(settings.broker, broker_url)
-    return Valkey(url, tls, CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S)
+def _wire(broker_url: str, settings: Settings) -> Wire:
+    return Wire(broker_url, settings.broker, connect_timeout_s=CONNECT_TIMEOUT_S, timeout_s=SOCKET_TIMEOUT_S)
 
 
-def _call(valkey: Valkey, *words: Word, waits_s: float = 0.0) -> Reply:
-    try:
-        return valkey.call(*words, waits_s=waits_s)
-    except (Refused, OSError) as error:
-        raise _unreachable(error) from error
+def _tls_trouble(error: BaseException | None) -> str | None:
+    """Why the broker was not believed, or None when that is not what went wrong."""
+    from ssl import SSLCertVerificationError
+
+    while error is not None:
+        if isinstance(error, SSLCertVerificationError):
+            return f"certificate verify failed: {error.verify_message}"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _unreachable(error: Exception) -> BrokerUnreachable:
-    # ssl.SSLCertVerificationError, which is not imported for those who need no TLS.
-    if (why := getattr(error, "verify_message", None)) is not None:
+    if (why := _tls_trouble(error)) is not None:
         return BrokerUnreachable(
-            f"no TLS with the message broker: certificate verify failed: {why}",
+            f"no TLS with the message broker: {why}",
             remedy="check broker.ca_file, and that the broker's certificate names the host in broker.url",
         )
     refused = isinstance(error, Refused) and str(error).startswith(_REFUSALS)
