@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from repository.index import Index
+from repository.index import ChunkIndex
 from repository.layout import CHUNK_ID
 from repository.manifest import WHOLE, Entry, FileKind, Manifest
 from repository.stream import ChunkStream, Mark
@@ -83,7 +83,7 @@ class ManifestBuilder:
         return known
 
 
-def absent_chunks(parent: Manifest, index: Index) -> frozenset[int]:
+def absent_chunks(parent: Manifest, index: ChunkIndex) -> frozenset[int]:
     """Numbers of the parent's chunks that no indexed pack is known to hold: read their files again."""
     ids = [parent.chunk_ids[at : at + CHUNK_ID] for at in range(0, len(parent.chunk_ids), CHUNK_ID)]
     return frozenset(

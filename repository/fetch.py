@@ -13,7 +13,7 @@ from repository.access import KeyRing, VaultId
 from repository.buffers import scratch
 from repository.chunker import MAX_CHUNK
 from repository.errors import ChunkDamaged, ChunkMissing, FormatError, ObjectMissing, RepositoryError
-from repository.index import Index, Location
+from repository.index import ChunkIndex, Location
 from repository.layout import pack_name
 from repository.store import ReadStore
 
@@ -54,7 +54,7 @@ class Fetcher:
         index: knows where chunks are.
     """
 
-    def __init__(self, store: ReadStore, vault: VaultId, keys: KeyRing, index: Index) -> None:
+    def __init__(self, store: ReadStore, vault: VaultId, keys: KeyRing, index: ChunkIndex) -> None:
         self._store = store
         self._vault = vault
         self._keys = keys

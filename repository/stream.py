@@ -15,7 +15,7 @@ from crypto.chunkid import ChunkIds
 from repository.buffers import scratch
 from repository.chunker import Chunker
 from repository.compression import Compressor
-from repository.index import Index
+from repository.index import ChunkIndex
 from repository.manifest import PackSummary
 from repository.pack import PackWriter
 from repository.store import WriteStore
@@ -57,7 +57,7 @@ class ChunkStream:
         store: WriteStore,
         ids: ChunkIds,
         chunker: Chunker,
-        index: Index,
+        index: ChunkIndex,
         packs: PackWriter,
         buffer: memoryview | bytearray | None = None,
     ) -> None:

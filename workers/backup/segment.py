@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from repository.builder import Described, ManifestBuilder, absent_chunks, is_whole
-from repository.index import Index
+from repository.index import ChunkIndex
 from repository.manifest import WHOLE, Entry, Manifest, Stats, WorkItem
 from repository.stream import ChunkStream, Mark
 from sources.filesystem.read import describe, read
@@ -44,7 +44,7 @@ class SegmentWriter:
     def __init__(
         self,
         stream: ChunkStream,
-        index: Index,
+        index: ChunkIndex,
         parents: Iterable[Manifest],
         progress: Callable[[int, int], None],
     ) -> None:
