@@ -1,29 +1,23 @@
-"""One LMDB environment in a private folder: shared by the processes of a role, replaced as a whole, never repaired.
+"""One LMDB environment, shared by the processes of a role: replaced as a whole when it is of no use, never repaired."""
 
-The folder holds generations, each a folder with LMDB's two files, and `current`, which names the one that counts. A
-generation that is damaged or does not fit is forgotten; those who still have it open keep what they mapped.
-"""
-
-import fcntl
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from itertools import islice
+from mmap import mmap
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
 import lmdb
 
-from repository.cache.readers import died_while_reading
-from repository.errors import CacheDamaged, CacheUnusable
+from repository.cache.generations import Generations, unusable
+from repository.cache.readers import IDLE, READING, WRITING, Mark, killed_somebody
+from repository.errors import CacheDamaged, CacheError
 
 READERS: Final = 512
 MAP_START: Final = 64 << 20
 LARGE: Final = 96 << 20
 """From this size on, the mapping is given back now and then, so that it does not fill the process's memory."""
 READS_A_MAPPING: Final = 2048
-_CURRENT: Final = "current"
 _HEADER: Final = b"header"
 _PAGES: Final = 2
 """The least number of pages that LMDB opens: its two meta pages."""
@@ -50,90 +44,73 @@ class Environment:
     that the writer can use freed pages again.
 
     Args:
-        folder: private, made when it is needed; on a local disk.
+        generations: where it lies, and which of them counts.
         header: what the content is of and how it is written; another header does not fit.
         tables: names of the tables.
     """
 
-    def __init__(self, folder: Path, header: bytes, tables: Sequence[bytes]) -> None:
-        self.folder = folder
+    def __init__(self, generations: Generations, header: bytes, tables: Sequence[bytes]) -> None:
+        self._generations = generations
         self._header = header
         self._names = tables
         self._env: lmdb.Environment | None = None
         self._tables: dict[bytes, lmdb._Database] = {}
+        self._mark: Mark | None = None
         self._generation = ""
         self._large = False
         self._reads = 0
 
     def open(self) -> bool:
         """Have the generation open that counts now; False if there is none that can be used."""
-        generation = self._current()
+        generation = self._generations.current()
         if self._env is not None and generation == self._generation:
             return True
         self.close()
-        if not generation or not _is_private(self.folder):
+        if not generation:
             return False
         try:
             self._attach(generation, create=False)
         except (lmdb.Error, OSError, CacheDamaged):
             self.close()
-            self._forget(generation)
+            self._generations.forget(generation)
             return False
         return True
 
     def close(self) -> None:
         """Give the files and the memory back; nothing happens when it is not open."""
-        if self._env is not None:
-            self._env.close()
-        self._env = None
-        self._tables = {}
+        self._unmap()
+        if self._mark is not None:
+            self._mark.close()
+        self._mark = None
 
     def discard(self) -> None:
         """Forget the generation that is open: it is not to be trusted."""
         self.close()
-        self._forget(self._generation)
-
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """Be the one process of the host that changes the cache; the others wait, and find it done.
-
-        Raises:
-            CacheUnusable: the folder cannot be made or written.
-        """
-        try:
-            _make_private(self.folder)
-            lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise _unusable(error.strerror) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
+        self._generations.forget(self._generation)
 
     def replace(self, fill: Callable[[], None]) -> None:
         """Make a generation with what `fill` writes into it, and let it count once it is complete and on the disk.
 
-        Only within `exclusive`.
+        Only within `Generations.exclusive`.
 
         Raises:
             CacheUnusable: no room, or not our folder; the former generation is left as it was.
         """
         self.close()
-        generation = os.urandom(8).hex()
+        generation = ""
         try:
-            self._sweep(self._current())
-            (self.folder / generation).mkdir(mode=0o700)
+            generation = self._generations.new()
             self._attach(generation, create=True)
             fill()
-            self._publish(generation)
+            self._opened()[0].sync(True)
+            self._generations.publish(generation)
         except BaseException as error:
             self.close()
-            shutil.rmtree(self.folder / generation, ignore_errors=True)
+            if generation:
+                self._generations.remove(generation)
             if isinstance(error, lmdb.Error | OSError):
-                raise _unusable(str(error)) from error
+                raise unusable(str(error)) from error
             raise
-        self._sweep(generation)
 
     def get(self, table: bytes, key: bytes) -> bytes | None:
         """The value of a key.
@@ -146,7 +123,8 @@ class Environment:
         if self._reads >= READS_A_MAPPING:
             self.remap()
         for _ in range(2):
-            env = self._opened()
+            env, doing = self._opened()
+            doing[0] = READING
             try:
                 txn = env.begin()
                 try:
@@ -159,7 +137,9 @@ class Environment:
                 env.reader_check()
             except lmdb.Error as error:
                 raise _translated(error) from error
-        raise _unusable("too many processes read it")
+            finally:
+                doing[0] = IDLE
+        raise unusable("too many processes read it")
 
     def items(self, table: bytes, after: bytes, most: int) -> list[tuple[bytes, bytes]]:
         """At most so many entries in key order, from the key `after` (and with it) on.
@@ -187,7 +167,7 @@ class Environment:
 
     def version(self) -> tuple[str, int]:
         """Differs from an earlier one if anything was written since."""
-        return self._generation, self._opened().info()["last_txnid"]
+        return self._generation, self._opened()[0].info()["last_txnid"]
 
     def size(self) -> int:
         """Bytes that the environment takes on the disk."""
@@ -213,7 +193,7 @@ class Environment:
         self._reads = 0
         if not self._large:
             return
-        self.close()
+        self._unmap()
         try:
             self._attach(self._generation, create=False)
         except (lmdb.Error, OSError) as error:
@@ -221,7 +201,8 @@ class Environment:
 
     def _run(self, work: Callable[[lmdb.Transaction], T], *, write: bool) -> T:
         while True:
-            env = self._opened()
+            env, doing = self._opened()
+            doing[0] = WRITING if write else READING
             try:
                 with env.begin(write=write) as txn:
                     return work(txn)
@@ -231,6 +212,8 @@ class Environment:
                 env.set_mapsize(0)
             except lmdb.Error as error:
                 raise _translated(error) from error
+            finally:
+                doing[0] = IDLE
 
     def _grow(self, env: lmdb.Environment) -> None:
         before = env.info()["map_size"]
@@ -238,13 +221,19 @@ class Environment:
         if env.info()["map_size"] <= before:
             env.set_mapsize(2 * before)
 
-    def _opened(self) -> lmdb.Environment:
-        if self._env is None:
+    def _opened(self) -> tuple[lmdb.Environment, mmap]:
+        if self._env is None or self._mark is None:
             raise CacheDamaged("the cache is not open")
-        return self._env
+        return self._env, self._mark.doing
+
+    def _unmap(self) -> None:
+        if self._env is not None:
+            self._env.close()
+        self._env = None
+        self._tables = {}
 
     def _data_file(self) -> Path:
-        return self.folder / self._generation / "data.mdb"
+        return self._generations.folder / self._generation / "data.mdb"
 
     def _attach(self, generation: str, *, create: bool) -> None:
         """Open a generation and see that it fits.
@@ -254,12 +243,17 @@ class Environment:
             lmdb.Error, OSError: the system or LMDB refuses.
         """
         self._generation = generation
-        page = os.sysconf("SC_PAGE_SIZE")
-        if not create and self._data_file().stat().st_size < _PAGES * page:
+        folder = self._generations.folder / generation
+        if not create and self._data_file().stat().st_size < _PAGES * os.sysconf("SC_PAGE_SIZE"):
             # LMDB would take an empty file for a new one.
             raise CacheDamaged("the cache is cut short")
+        if killed_somebody(folder):
+            raise CacheDamaged("a process died while it read the cache")
+        if self._mark is None:
+            self._mark = Mark(folder)
+        self._mark.doing[0] = WRITING
         self._env = env = lmdb.open(
-            str(self.folder / generation),
+            str(folder),
             map_size=MAP_START,
             mode=0o600,
             create=False,
@@ -268,13 +262,16 @@ class Environment:
             max_readers=READERS,
             max_dbs=len(self._names),
         )
+        env.reader_check()
         if create:
             with env.begin(write=True) as txn:
                 txn.put(_HEADER, self._header)
-                self._tables = {name: env.open_db(name, txn) for name in self._names}
-            return
-        if died_while_reading(env):
-            raise CacheDamaged("a process died while it read the cache")
+        else:
+            self._require_fit(env)
+        self._tables = {name: env.open_db(name, create=create) for name in self._names}
+        self._mark.doing[0] = IDLE
+
+    def _require_fit(self, env: lmdb.Environment) -> None:
         # A page beyond the end of the file would kill the process that reads it.
         size = self._data_file().stat().st_size
         if (env.info()["last_pgno"] + 1) * env.stat()["psize"] > size:
@@ -283,11 +280,10 @@ class Environment:
         with env.begin() as txn:
             if txn.get(_HEADER) != self._header:
                 raise CacheDamaged("the cache is of another vault or another release")
-            self._tables = {name: env.open_db(name, txn, create=False) for name in self._names}
 
     def _cover(self) -> None:
         """Let the file reach as far as its last page, also one that LMDB did not have to write."""
-        env = self._opened()
+        env, _ = self._opened()
         end = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
         self._large = end >= LARGE
         try:
@@ -295,41 +291,7 @@ class Environment:
                 with self._data_file().open("r+b") as file:
                     os.posix_fallocate(file.fileno(), end - 1, 1)
         except OSError as error:
-            raise _unusable(error.strerror) from error
-
-    def _publish(self, generation: str) -> None:
-        self._opened().sync(True)
-        new = self.folder / "current.new"
-        with new.open("w") as file:
-            file.write(generation)
-            file.flush()
-            os.fsync(file.fileno())
-        new.rename(self.folder / _CURRENT)
-        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def _current(self) -> str:
-        """The generation that counts; empty if there is none."""
-        try:
-            with (self.folder / _CURRENT).open("rb") as file:
-                named = file.read(17)
-        except OSError:
-            return ""
-        return named.decode() if len(named) == 16 and named.isalnum() and named.isascii() else ""
-
-    def _forget(self, generation: str) -> None:
-        with suppress(OSError):
-            if self._current() == generation:
-                (self.folder / _CURRENT).unlink(missing_ok=True)
-
-    def _sweep(self, keep: str) -> None:
-        """Remove what dead processes and former generations left."""
-        for entry in self.folder.iterdir():
-            if entry.is_dir() and entry.name != keep:
-                shutil.rmtree(entry, ignore_errors=True)
+            raise unusable(error.strerror) from error
 
 
 class Update:
@@ -360,34 +322,5 @@ class Update:
         self._txn.drop(self._tables[table], delete=False)
 
 
-def _make_private(folder: Path) -> None:
-    """Make the folder and those above it, each for us alone.
-
-    Raises:
-        CacheUnusable: it was there, and others may look in or write.
-        OSError: the system refuses.
-    """
-    if not folder.parent.exists():
-        _make_private(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if not _is_private(folder):
-        raise _unusable(f"{folder.name} is not ours alone")
-
-
-def _is_private(folder: Path) -> bool:
-    try:
-        found = folder.stat()
-    except OSError:
-        return False
-    return found.st_uid == os.geteuid() and not found.st_mode & 0o077
-
-
-def _translated(error: lmdb.Error) -> CacheDamaged | CacheUnusable:
-    return CacheDamaged(str(error)) if isinstance(error, _DAMAGE) else _unusable(str(error))
-
-
-def _unusable(why: str | None) -> CacheUnusable:
-    return CacheUnusable(
-        f"the cache of this host cannot be used: {why}",
-        remedy="see to the disk that holds the folder `cache`",
-    )
+def _translated(error: lmdb.Error) -> CacheError:
+    return CacheDamaged(str(error)) if isinstance(error, _DAMAGE) else unusable(str(error))

@@ -19,9 +19,10 @@ from typing import Final, TypeVar
 
 from repository.access import VaultId
 from repository.cache.environment import Environment, Update
+from repository.cache.generations import Generations, unusable
 from repository.cache.records import checked, decoded, encoded, require_whole, with_check
 from repository.cache.sorter import Sorter
-from repository.errors import CacheDamaged, CacheUnusable
+from repository.errors import CacheDamaged
 from repository.index import Location
 from repository.layout import ID
 from repository.manifest import PackSummary
@@ -49,7 +50,8 @@ class ChunkTables:
     """
 
     def __init__(self, folder: Path, vault: VaultId) -> None:
-        self._env = Environment(folder, SCHEMA + vault.tenant + vault.vault, _TABLES)
+        self._generations = Generations(folder)
+        self._env = Environment(self._generations, SCHEMA + vault.tenant + vault.vault, _TABLES)
         self._objects: frozenset[bytes] = frozenset()
         self._begun: frozenset[bytes] = frozenset()
         self._seen: tuple[str, int] | None = None
@@ -69,7 +71,7 @@ class ChunkTables:
 
     def exclusive(self) -> AbstractContextManager[None]:
         """Be the one process that changes them."""
-        return self._env.exclusive()
+        return self._generations.exclusive()
 
     def objects(self) -> frozenset[bytes]:
         """Ids of the index objects that are wholly in the tables."""
@@ -171,7 +173,7 @@ class ChunkTables:
         self._env.update(lambda update: update.put(_BEGUN, [(each, b"") for each in wanted]))
         entered = []
         try:
-            with Sorter(self._env.folder / f"sort-{os.urandom(4).hex()}") as sorter:
+            with Sorter(self._generations.folder / f"sort-{os.urandom(4).hex()}") as sorter:
                 for object_id, packs in read(wanted):
                     for summary, number in zip(packs, self._numbered(packs), strict=True):
                         sorter.add(encoded(number, summary.records))
@@ -179,7 +181,7 @@ class ChunkTables:
                 for batch in batched(sorter.items(), APPENDED if fresh else INSERTED):
                     self._insert(batch, fresh=fresh)
         except OSError as error:
-            raise CacheUnusable(f"the cache of this host cannot be written: {error.strerror}") from error
+            raise unusable(error.strerror) from error
 
         def finish(update: Update) -> None:
             update.put(_OBJECTS, entered)
