@@ -141,6 +141,18 @@ class ChunkStream:
         self._pos = self._begun - self._base
         return True
 
+    def relies_on(self, chunk_id: bytes, length: int) -> bool:
+        """Whether a chunk of this id and length is stored; if so, a file of the segment may refer to it.
+
+        Its pack goes into `stored` if no index object names it yet.
+        """
+        if chunk_id in self._packs:
+            return True
+        if not self._index.contains(chunk_id) or self._index.locate(chunk_id).raw_len != length:
+            return False
+        self._rely(self._index.unindexed_pack_of(chunk_id))
+        return True
+
     def finish(self) -> list[tuple[bytes, int]]:
         """Cut the rest, store the last pack, and return `chunks`.
 

@@ -3,10 +3,11 @@
 import logging
 
 from config.errors import StrongroomError
-from crypto.chunkid import ChunkIds
+from crypto.chunkid import ChunkIds, FileNames
 from crypto.job import BackupSpec, InitSpec
 from repository import layout
 from repository.buffers import scratch
+from repository.cache.files import KnownFiles
 from repository.chunker import Chunker
 from repository.errors import ObjectMissing, RepositoryError
 from repository.index import ChunkIndex
@@ -16,7 +17,7 @@ from repository.stores import open_writer
 from repository.stream import BUFFER, ChunkStream
 from repository.vault import chunk_sizes, read_config
 from workers.admission import Job
-from workers.indexes import HostIndexes
+from workers.indexes import file_tables, host_indexes
 from workers.keys import Send, VaultKeys
 from workers.process import Process
 
@@ -32,7 +33,8 @@ class BackupProcess:
 
     def __init__(self, process: Process) -> None:
         self.process = process
-        self.indexes = HostIndexes(process.home, process.role)
+        self.indexes = host_indexes(process.home, process.role)
+        self.files = file_tables(process.home, process.role)
         self.last_job = b""
         self.buffers: tuple[memoryview, memoryview] | None = None
 
@@ -103,6 +105,12 @@ class BackupSession:
             self.own.last_job = self.job.id
         index.refresh(self.store, self.vault, self.keys, log_damaged)
         return index
+
+    def files(self) -> KnownFiles:
+        """The files that this host has stored in the vault."""
+        table = self.own.files.of(self.vault)
+        table.open()
+        return KnownFiles(table, FileNames(self.keys.chunk_id_key()))
 
     def stream(self, epoch: int, index: ChunkIndex) -> ChunkStream:
         """A fresh stream for one segment, sealing in `epoch`."""

@@ -14,7 +14,7 @@ from repository.store import ReadStore, WriteStore
 from repository.stores import open_reader, open_writer
 from repository.vault import read_config
 from workers.admission import Job
-from workers.indexes import HostIndexes
+from workers.indexes import host_indexes
 from workers.keys import Send, VaultKeys
 from workers.process import Process
 from workers.restore.select import Selection
@@ -48,7 +48,7 @@ class RestoreProcess:
 
     def __init__(self, process: Process) -> None:
         self.process = process
-        self.indexes = HostIndexes(process.home, process.role)
+        self.indexes = host_indexes(process.home, process.role)
 
 
 class RestoreSession:

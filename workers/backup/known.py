@@ -1,0 +1,79 @@
+"""Content that is stored already, so that a file that was moved, renamed or copied is not stored again.
+
+Cheapest first: the parent's files in the segment's range, the segment's own files so far, those that this host has
+stored before. What is found by one digest is the same content, whatever it is called.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from repository.cache.files import MAX_EXTENTS, MIN_SIZE, Extent, File, KnownFiles
+from repository.manifest import WHOLE, Entry, Manifest
+from repository.stream import ChunkStream, Mark
+from workers.backup.replay import Replay
+
+
+class Known(NamedTuple):
+    """An entry of the parent snapshot, and the manifest whose chunk table its extents refer to."""
+
+    entry: Entry
+    manifest: Manifest
+
+
+Place = Known | Mark | list[Extent]
+"""Where content is: in a file of the parent's, in the stream, or in these chunks."""
+
+
+class KnownContent:
+    """Where the content of whole files is, by BLAKE3.
+
+    Args:
+        stream: of the segment.
+        parents: gives the parent's entries in the segment's range whose chunks are all there; asked when the first file
+            has to be looked for.
+        files: what the host remembers; None without it.
+    """
+
+    def __init__(
+        self, stream: ChunkStream, parents: Callable[[], Iterable[Known]], files: KnownFiles | None
+    ) -> None:
+        self._stream = stream
+        self._parents = parents
+        self._files = files
+        self._here: dict[bytes, Known | Mark] | None = None
+        self._new: list[Mark] = []
+        self._replay = Replay()
+
+    def find(self, mark: Mark) -> Place | None:
+        """Where the content of the file that ended last is stored; None takes note that it is in the stream now."""
+        if self._here is None:
+            self._here = {known.entry.digest: known for known in self._parents() if _is_plain(known.entry)}
+        place: Place | None = self._here.get(mark.digest)
+        if place is not None:
+            return place
+        if mark.end - mark.start >= MIN_SIZE and self._files is not None:
+            extents = self._files.find(mark.digest, mark.end - mark.start)
+            if extents and all(self._stream.relies_on(each.chunk_id, each.chunk_length) for each in extents):
+                if not self._replay.goes_on(extents, self._stream.bytes_read):
+                    return extents
+            else:
+                self._new.append(mark)
+        self._here[mark.digest] = mark
+        return None
+
+    def remember(self) -> None:
+        """Tell the host's table what this segment has stored; the stream is finished."""
+        if self._files is not None and self._new:
+            self._files.add(file for file in map(self._file, self._new) if len(file.extents) <= MAX_EXTENTS)
+
+    def _file(self, mark: Mark) -> File:
+        flat = iter(self._stream.extents(mark))
+        extents = [
+            Extent(*self._stream.chunks[number], offset, length)
+            for number, offset, length in zip(flat, flat, flat, strict=True)
+        ]
+        return File(mark.digest, mark.end - mark.start, extents)
+
+
+def _is_plain(entry: Entry) -> bool:
+    return entry.kind == "f" and entry.part_length == WHOLE and not entry.ranges and bool(entry.extents)
