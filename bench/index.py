@@ -128,7 +128,7 @@ def measure(folder: Path, entries: int, lookups: int, *, in_memory: bool) -> dic
         steps["memory: load"] = lambda: vault.refreshed(Index())
         steps["memory: lookups"] = lambda: _lookups(vault, Index(), lookups)
     found: dict[str, object] = {name: _apart(work) for name, work in steps.items()}
-    return {"entries": entries, "lookups": lookups, **found}
+    return {"entries": entries, "asked": lookups, **found}
 
 
 def markdown(found: dict[str, object]) -> str:

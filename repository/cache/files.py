@@ -24,8 +24,8 @@ from repository.errors import CacheDamaged, CacheError
 logger = logging.getLogger(__name__)
 
 SCHEMA: Final = b"strongroom files 1\n"
-MIN_SIZE: Final = 16 << 10
-"""Bytes of the smallest file worth an entry: of a source tree, a sixth of the files and nine tenths of the bytes."""
+MIN_SIZE: Final = 32 << 10
+"""Bytes of the smallest file worth an entry: in a source tree a tenth of the files, and five sixths of the bytes."""
 MAX_EXTENTS: Final = 8
 """Chunks of a longer file are found by themselves, all but the first and the last."""
 MAX_BYTES: Final = 8 << 30
@@ -46,12 +46,8 @@ class Extent(NamedTuple):
     length: int
 
 
-class File(NamedTuple):
-    """A file's content: its BLAKE3, its length in bytes, and its extents in order."""
-
-    digest: bytes
-    size: int
-    extents: Sequence[Extent]
+Extents = Sequence[tuple[bytes, int, int, int]]
+"""Of one file, in order; each as `Extent`."""
 
 
 class FileTable:
@@ -88,11 +84,10 @@ class FileTable:
         except CacheError as error:
             self._give_up(error)
 
-    def find(self, names: FileNames, digest: bytes, size: int) -> list[Extent]:
-        """Where the content is, if it is known and its entry is whole; nothing otherwise."""
+    def find(self, names: FileNames, name: bytes, size: int) -> list[Extent]:
+        """Where the content of this name is, if it is known and its entry is whole; nothing otherwise."""
         if not self._usable:
             return []
-        name = names.name(digest, size)
         try:
             value = self._env.get(_FILES, name)
             return [] if value is None else _decoded(names, name, value, size)
@@ -100,13 +95,11 @@ class FileTable:
             self._give_up(error)
             return []
 
-    def add(self, names: FileNames, files: Iterable[File]) -> None:
-        """Remember files; one whose content is known is told anew."""
+    def add(self, names: FileNames, files: Iterable[tuple[bytes, Extents]]) -> None:
+        """Remember files, each by the name of its content; one that is known is told anew."""
         if not self._usable:
             return
-        entries = sorted(_encoded(names, file) for file in files)
-        if not entries:
-            return
+        entries = sorted([_encoded(names, name, extents) for name, extents in files])
         try:
             self._env.update(lambda update: update.set(_FILES, entries))
         except CacheError as error:
@@ -136,18 +129,22 @@ class KnownFiles:
         self._table = table
         self._names = names
 
-    def find(self, digest: bytes, size: int) -> list[Extent]:
-        """Where the content is, if it is known; nothing otherwise."""
-        return self._table.find(self._names, digest, size)
+    def name(self, digest: bytes, size: int) -> bytes:
+        """The name of a content, from its BLAKE3 and its length in bytes."""
+        return self._names.name(digest, size)
 
-    def add(self, files: Iterable[File]) -> None:
-        """Remember files."""
+    def find(self, name: bytes, size: int) -> list[Extent]:
+        """Where the content is, if it is known; nothing otherwise."""
+        return self._table.find(self._names, name, size)
+
+    def add(self, files: Iterable[tuple[bytes, Extents]]) -> None:
+        """Remember files, each by the name of its content."""
         self._table.add(self._names, files)
 
 
-def _encoded(names: FileNames, file: File) -> tuple[bytes, bytes]:
-    name = names.name(file.digest, file.size)
-    said = b"".join([_EXTENT.pack(*extent) for extent in file.extents])
+def _encoded(names: FileNames, name: bytes, extents: Extents) -> tuple[bytes, bytes]:
+    pack = _EXTENT.pack
+    said = b"".join([pack(*extent) for extent in extents])
     return name, names.proof(name, said) + said
 
 

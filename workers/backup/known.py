@@ -7,7 +7,7 @@ stored before. What is found by one digest is the same content, whatever it is c
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from repository.cache.files import MAX_EXTENTS, MIN_SIZE, Extent, File, KnownFiles
+from repository.cache.files import MAX_EXTENTS, MIN_SIZE, Extent, KnownFiles
 from repository.manifest import WHOLE, Entry, Manifest
 from repository.stream import ChunkStream, Mark
 from workers.backup.replay import Replay
@@ -41,38 +41,42 @@ class KnownContent:
         self._parents = parents
         self._files = files
         self._here: dict[bytes, Known | Mark] | None = None
-        self._new: list[Mark] = []
+        self._new: list[tuple[bytes, Mark]] = []
         self._replay = Replay()
 
     def find(self, mark: Mark) -> Place | None:
         """Where the content of the file that ended last is stored; None takes note that it is in the stream now."""
         if self._here is None:
             self._here = {known.entry.digest: known for known in self._parents() if _is_plain(known.entry)}
-        place: Place | None = self._here.get(mark.digest)
-        if place is not None:
-            return place
+        found = self._here.get(mark.digest)
+        if found is not None:
+            return found
         if mark.end - mark.start >= MIN_SIZE and self._files is not None:
-            extents = self._files.find(mark.digest, mark.end - mark.start)
-            if extents and all(self._stream.relies_on(each.chunk_id, each.chunk_length) for each in extents):
-                if not self._replay.goes_on(extents, self._stream.bytes_read):
-                    return extents
-            else:
-                self._new.append(mark)
+            extents = self._on_this_host(mark, self._files)
+            if extents and not self._replay.goes_on(extents, self._stream.bytes_read):
+                return extents
         self._here[mark.digest] = mark
         return None
 
     def remember(self) -> None:
         """Tell the host's table what this segment has stored; the stream is finished."""
         if self._files is not None and self._new:
-            self._files.add(file for file in map(self._file, self._new) if len(file.extents) <= MAX_EXTENTS)
+            placed = [(name, self._stream.extents(mark)) for name, mark in self._new]
+            chunks = self._stream.chunks
+            self._files.add(
+                (name, [(*chunks[flat[at]], flat[at + 1], flat[at + 2]) for at in range(0, len(flat), 3)])
+                for name, flat in placed
+                if len(flat) <= 3 * MAX_EXTENTS
+            )
 
-    def _file(self, mark: Mark) -> File:
-        flat = iter(self._stream.extents(mark))
-        extents = [
-            Extent(*self._stream.chunks[number], offset, length)
-            for number, offset, length in zip(flat, flat, flat, strict=True)
-        ]
-        return File(mark.digest, mark.end - mark.start, extents)
+    def _on_this_host(self, mark: Mark, files: KnownFiles) -> list[Extent]:
+        size = mark.end - mark.start
+        name = files.name(mark.digest, size)
+        extents = files.find(name, size)
+        if extents and all(self._stream.relies_on(each.chunk_id, each.chunk_length) for each in extents):
+            return extents
+        self._new.append((name, mark))
+        return []
 
 
 def _is_plain(entry: Entry) -> bool:

@@ -14,7 +14,7 @@ from crypto.chunkid import FileNames
 from crypto.secret import SecretKey
 from repository.access import VaultId
 from repository.builder import absent_chunks
-from repository.cache.files import Extent, File, FileTable, KnownFiles
+from repository.cache.files import Extent, FileTable, KnownFiles
 from repository.compression import Decompressor
 from repository.fetch import Fetched, Fetcher
 from repository.index import ChunkIndex, Index, write_indexes
@@ -71,6 +71,12 @@ class Host:
         if packs:
             repo = self.repo
             write_indexes(repo.store, repo.vault, repo.keys, 1, JOB, self.number, packs)
+
+    def name(self, content: bytes) -> bytes:
+        return self.names.name(blake3(content).digest(), len(content))
+
+    def remembered(self, content: bytes) -> list[Extent]:
+        return self.table.find(self.names, self.name(content), len(content))
 
     def as_after_a_restart(self) -> None:
         self.table.close()
@@ -195,8 +201,8 @@ def test_a_copy_in_the_same_segment_is_stored_once(host: Host, tree: Path) -> No
 def test_a_small_file_is_not_worth_an_entry_of_the_table(host: Host, tree: Path) -> None:
     host.backup(tree)
     host.table.open()
-    assert host.table.find(host.names, blake3(LARGE).digest(), len(LARGE)) != []
-    assert host.table.find(host.names, blake3(SMALL).digest(), len(SMALL)) == []
+    assert host.remembered(LARGE) != []
+    assert host.remembered(SMALL) == []
 
 
 def test_a_pack_that_no_index_names_yet_is_named_by_the_segment_that_relies_on_it(
@@ -241,7 +247,7 @@ def test_a_table_of_another_vault_is_not_used(host: Host, tree: Path) -> None:
     lying = [Extent(bytes(32), 50_000, 0, len(LARGE))]
     other = FileTable(host.cache, VaultId(b"T" * 16, b"W" * 16))
     other.open()
-    other.add(host.names, [File(blake3(LARGE).digest(), len(LARGE), lying)])
+    other.add(host.names, [(host.name(LARGE), lying)])
     other.close()
     assert host.backup(tree).stats.chunks_new > 0
     host.as_after_a_restart()
@@ -251,17 +257,14 @@ def test_a_table_of_another_vault_is_not_used(host: Host, tree: Path) -> None:
 
 def test_an_entry_that_was_made_without_the_vaults_key_is_not_used(host: Host, tree: Path) -> None:
     first = manifest_of(host.backup(tree))
-    digest = blake3(LARGE).digest()
     other = FileNames(SecretKey(b"k" * 32))
     lie = Extent(first.chunk_ids[:32], first.chunk_lengths[0], 0, len(LARGE))
-    host.table.add(other, [File(digest, len(LARGE), [lie])])
-    assert host.table.find(host.names, digest, len(LARGE)) != [lie]
+    host.table.add(other, [(other.name(blake3(LARGE).digest(), len(LARGE)), [lie])])
+    assert host.remembered(LARGE) != [lie]
     host.table._env.update(
-        lambda update: update.set(
-            b"files", [(host.names.name(digest, len(LARGE)), other.proof(b"", b"") + bytes(44))]
-        )
+        lambda update: update.set(b"files", [(host.name(LARGE), other.proof(b"", b"") + bytes(44))])
     )
-    assert host.table.find(host.names, digest, len(LARGE)) == []
+    assert host.remembered(LARGE) == []
     host.backup(tree)
 
 
@@ -269,7 +272,7 @@ def test_an_entry_for_chunks_of_another_length_is_not_used(host: Host, tree: Pat
     first = manifest_of(host.backup(tree))
     chunk_id = entry_chunk(first)
     lie = Extent(chunk_id, len(LARGE), 0, len(LARGE))
-    host.table.add(host.names, [File(blake3(LARGE).digest(), len(LARGE), [lie])])
+    host.table.add(host.names, [(host.name(LARGE), [lie])])
     host.index = Index()
     assert entry(manifest_of(host.backup(tree)), "large").extents[2::3] != [len(LARGE)]
 
@@ -287,7 +290,7 @@ def test_flipped_bits_in_the_table_cost_only_deduplication(host: Host, tree: Pat
         (data,) = host.cache.glob("*/data.mdb")
         whole = bytearray(data.read_bytes())
         # Where the entries are: a damaged page may kill its reader, see tests/repository/cache/test_index.py.
-        at = whole.find(host.names.name(blake3(LARGE).digest(), len(LARGE))) + DICE.randrange(100)
+        at = whole.find(host.name(LARGE)) + DICE.randrange(100)
         whole[at] ^= 1 << DICE.randrange(8)
         data.write_bytes(whole)
         host.table = FileTable(host.cache, host.repo.vault)
@@ -304,7 +307,7 @@ def test_a_table_that_is_cut_short_is_begun_anew(host: Host, tree: Path) -> None
         os.truncate(data, length)
         host.as_after_a_restart()
         host.backup(tree)
-        assert host.table.find(host.names, blake3(LARGE).digest(), len(LARGE)) != []
+        assert host.remembered(LARGE) != []
 
 
 def test_without_a_disk_for_the_table_files_are_stored(host: Host, tree: Path) -> None:
@@ -316,10 +319,9 @@ def test_without_a_disk_for_the_table_files_are_stored(host: Host, tree: Path) -
 def test_a_table_that_has_grown_too_large_is_begun_anew(host: Host, tree: Path) -> None:
     host.table = FileTable(host.cache, host.repo.vault, most=1)
     host.backup(tree)
-    digest = blake3(LARGE).digest()
-    assert host.table.find(host.names, digest, len(LARGE)) != []
+    assert host.remembered(LARGE) != []
     host.table.open()
-    assert host.table.find(host.names, digest, len(LARGE)) == []
+    assert host.remembered(LARGE) == []
 
 
 def test_a_file_with_holes_is_not_taken_for_one_without(host: Host, tree: Path) -> None:
@@ -353,4 +355,5 @@ def test_files_that_come_as_they_were_stored_stay_in_the_stream(host: Host, tmp_
 @pytest.fixture(autouse=True)
 def small_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks are a few kilobytes in these tests, and so is what is worth it."""
+    monkeypatch.setattr("workers.backup.known.MIN_SIZE", 16 << 10)
     monkeypatch.setattr("workers.backup.replay.Replay.__init__.__defaults__", (20_000,))
