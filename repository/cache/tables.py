@@ -29,9 +29,9 @@ from repository.manifest import PackSummary
 
 SCHEMA: Final = b"strongroom chunks 1\n"
 APPENDED: Final = 65_536
-"""Entries of one transaction that only appends."""
-INSERTED: Final = 8192
-"""Entries of one that inserts: each may take another page, and changed pages are in memory until the commit."""
+"""Entries of one transaction that only appends or only reads in order."""
+INSERTED: Final = 2048
+"""Entries of one that inserts: each may take another page, and the system maps some pages around each."""
 _CHUNKS, _PACKS, _PLACES, _BEGUN, _OBJECTS = _TABLES = (b"chunks", b"packs", b"places", b"begun", b"objects")
 _NUMBER: Final = struct.Struct(">I")
 _PLACE: Final = struct.Struct(f">{ID}sI")
@@ -155,7 +155,7 @@ class ChunkTables:
         count, last = 0, b""
         while True:
             # In pieces, so that neither the mapping nor one transaction grows with the tables.
-            piece = self._env.items(_CHUNKS, last, INSERTED)
+            piece = self._env.items(_CHUNKS, last, APPENDED)
             for chunk_id, value in piece:
                 if chunk_id > last:
                     require_whole(chunk_id, value)
@@ -163,7 +163,7 @@ class ChunkTables:
                 elif chunk_id < last or not count:
                     raise CacheDamaged("the cache is out of order")
                 last = chunk_id
-            if len(piece) < INSERTED:
+            if len(piece) < APPENDED:
                 return count
             self._env.remap()
 
@@ -180,6 +180,7 @@ class ChunkTables:
                     entered.append((object_id, b""))
                 for batch in batched(sorter.items(), APPENDED if fresh else INSERTED):
                     self._insert(batch, fresh=fresh)
+                    self._env.remap()
         except OSError as error:
             raise unusable(error.strerror) from error
 

@@ -1,14 +1,15 @@
 """Content that is stored already, so that a file that was moved, renamed or copied is not stored again.
 
 Cheapest first: the parent's files in the segment's range, the segment's own files so far, those that this host has
-stored before. What is found by one digest is the same content, whatever it is called.
+stored before. Extents say where data are and nothing else, so that any file, part or sparse file with the same data can
+have them.
 """
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from repository.cache.files import MAX_EXTENTS, MIN_SIZE, Extent, KnownFiles
-from repository.manifest import WHOLE, Entry, Manifest
+from repository.manifest import Entry, Manifest
 from repository.stream import ChunkStream, Mark
 from workers.backup.replay import Replay
 
@@ -25,7 +26,7 @@ Place = Known | Mark | list[Extent]
 
 
 class KnownContent:
-    """Where the content of whole files is, by BLAKE3.
+    """Where content is, by BLAKE3.
 
     Args:
         stream: of the segment.
@@ -47,7 +48,7 @@ class KnownContent:
     def find(self, mark: Mark) -> Place | None:
         """Where the content of the file that ended last is stored; None takes note that it is in the stream now."""
         if self._here is None:
-            self._here = {known.entry.digest: known for known in self._parents() if _is_plain(known.entry)}
+            self._here = {known.entry.digest: known for known in self._parents() if known.entry.extents}
         found = self._here.get(mark.digest)
         if found is not None:
             return found
@@ -77,7 +78,3 @@ class KnownContent:
             return extents
         self._new.append((name, mark))
         return []
-
-
-def _is_plain(entry: Entry) -> bool:
-    return entry.kind == "f" and entry.part_length == WHOLE and not entry.ranges and bool(entry.extents)

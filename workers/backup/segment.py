@@ -123,7 +123,7 @@ class SegmentWriter:
             self._kept += 1
             return
         self._new += 1
-        place = self._content.find(mark) if _is_plain(item, found, mark) else None
+        place = self._content.find(mark) if mark.end > mark.start else None
         if place is None or not stream.rollback(mark):
             # What has left the buffer is in chunks already, whether a file refers to them or not.
             place = mark
@@ -136,16 +136,6 @@ class SegmentWriter:
             self._builder.keep(described, place.manifest, place.entry)
         else:
             self._builder.reuse(described, digest, place)
-
-
-def _is_plain(item: WorkItem, found: ReadItem, mark: Mark) -> bool:
-    """Whether the file is one piece, read to its end."""
-    return (
-        item.part_length == WHOLE
-        and not found.ranges
-        and not found.changed
-        and 0 < found.size == mark.end - mark.start
-    )
 
 
 def _same_data(entry: Entry, found: ReadItem, mark: Mark) -> bool:
