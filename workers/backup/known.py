@@ -33,17 +33,23 @@ class KnownContent:
         parents: gives the parent's entries in the segment's range whose chunks are all there; asked when the first file
             has to be looked for.
         files: what the host remembers; None without it.
+        again: whether there is no parent, so that every file is read.
     """
 
     def __init__(
-        self, stream: ChunkStream, parents: Callable[[], Iterable[Known]], files: KnownFiles | None
+        self,
+        stream: ChunkStream,
+        parents: Callable[[], Iterable[Known]],
+        files: KnownFiles | None,
+        *,
+        again: bool,
     ) -> None:
         self._stream = stream
         self._parents = parents
         self._files = files
         self._here: dict[bytes, Known | Mark] | None = None
         self._new: list[tuple[bytes, Mark]] = []
-        self._replay = Replay()
+        self._replay = Replay(again=again)
 
     def find(self, mark: Mark) -> Place | None:
         """Where the content of the file that ended last is stored; None takes note that it is in the stream now."""

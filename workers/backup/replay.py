@@ -18,10 +18,13 @@ class Replay:
     """Follows the known files of a segment.
 
     Args:
-        worth: bytes between them from which on they are better left in the stream.
+        again: whether all of the segment is read, as by a first backup: then it may well be one that was stored before,
+            and files stay in the stream as long as they come as they did, from the segment's beginning on.
+        worth: bytes between them from which on they are better left in the stream in any case.
     """
 
-    def __init__(self, worth: int = WORTH) -> None:
+    def __init__(self, *, again: bool, worth: int = WORTH) -> None:
+        self._again = again
         self._worth = worth
         self._chunk = b""
         self._offset = self._rest = self._end = self._between = 0
@@ -37,9 +40,13 @@ class Replay:
         gap = end - sum(extent.length for extent in extents) - self._end
         in_chunk = first.chunk_id == self._chunk and first.offset - self._offset == gap
         in_next = first.offset + self._rest == gap
-        self._between = self._between + gap if in_chunk or in_next else 0
+        if in_chunk or in_next:
+            self._between += gap
+        else:
+            self._between = 0
+            self._again = False
         self._chunk = last.chunk_id
         self._offset = last.offset + last.length
         self._rest = last.chunk_length - self._offset
         self._end = end
-        return self._between >= self._worth
+        return self._again or self._between >= self._worth

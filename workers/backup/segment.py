@@ -55,7 +55,7 @@ class SegmentWriter:
                 for entry in manifest.entries
                 if is_whole(entry, absent)
             )
-        self._content = KnownContent(stream, self._known.values, files)
+        self._content = KnownContent(stream, self._known.values, files, again=not self._known)
         self._builder = ManifestBuilder()
         self._errors: list[Note] = []
         self._skipped: list[Note] = []

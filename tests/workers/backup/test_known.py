@@ -25,6 +25,7 @@ from sources.filesystem.walk import walk
 from sources.patterns import Patterns
 from tests.repository.conftest import JOB, Repo
 from workers.backup.cut import expand
+from workers.backup.replay import Replay
 from workers.backup.segment import Outcome, SegmentWriter
 
 DICE = random.Random(4)
@@ -186,7 +187,25 @@ def test_what_this_host_has_stored_before_is_not_stored_again(
     host.backup(tree)
     change(tree)
     host.as_after_a_restart()
-    second = host.backup(tree)
+    second = host.backup(tree, [unrelated(host, tree)])
+    assert (second.stats.bytes_stored, second.stats.chunks_new) == (0, 0)
+
+
+def unrelated(host: Host, tree: Path) -> Manifest:
+    """A parent that has none of the files: what it has not is new, and not all of it read again."""
+    folder = tree.with_name("unrelated")
+    folder.mkdir()
+    (folder / "file").write_bytes(b"unrelated")
+    return manifest_of(host.backup(folder, table=False))
+
+
+@pytest.mark.parametrize("table", [True, False])
+def test_what_is_read_again_without_its_parent_is_not_stored_again(
+    host: Host, tree: Path, table: bool
+) -> None:
+    host.backup(tree, table=table)
+    host.as_after_a_restart()
+    second = host.backup(tree, table=table)
     assert (second.stats.bytes_stored, second.stats.chunks_new) == (0, 0)
 
 
@@ -253,7 +272,7 @@ def test_a_table_of_another_vault_is_not_used(host: Host, tree: Path) -> None:
     assert host.backup(tree).stats.chunks_new > 0
     host.as_after_a_restart()
     shutil.copyfile(tree / "a/large", tree / "copy")
-    assert host.backup(tree / "copy").stats.chunks_new == 0
+    assert host.backup(tree / "copy", [unrelated(host, tree)]).stats.chunks_new == 0
 
 
 def test_an_entry_that_was_made_without_the_vaults_key_is_not_used(host: Host, tree: Path) -> None:
@@ -351,11 +370,14 @@ def test_files_that_come_as_they_were_stored_stay_in_the_stream(host: Host, tmp_
     host.as_after_a_restart()
     folder.rename(tmp_path / "moved")
     # Without this, the 200 kB of the small files would be stored again.
-    assert host.backup(tmp_path / "moved").stats.bytes_stored < 60_000
+    parent = unrelated(host, folder)
+    assert host.backup(tmp_path / "moved", [parent]).stats.bytes_stored < 60_000
 
 
 @pytest.fixture(autouse=True)
 def small_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks are a few kilobytes in these tests, and so is what is worth it."""
     monkeypatch.setattr("workers.backup.known.MIN_SIZE", 16 << 10)
-    monkeypatch.setattr("workers.backup.replay.Replay.__init__.__defaults__", (20_000,))
+    defaults = Replay.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "worth", 20_000)
