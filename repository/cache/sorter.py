@@ -4,6 +4,7 @@ Ids are keyed hashes, so the buckets come out alike; each is small enough to be 
 """
 
 import shutil
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,7 @@ from repository.layout import CHUNK_ID
 
 BUCKETS: Final = 4096
 IN_MEMORY: Final = 24 << 20
-"""Bytes of records kept before all buckets are appended to their files."""
+"""Bytes of records kept before they are dealt to the buckets' files; twice that in memory."""
 
 
 class Sorter:
@@ -27,9 +28,8 @@ class Sorter:
 
     def __init__(self, folder: Path, in_memory: int = IN_MEMORY) -> None:
         self._folder = folder
-        self._limit = in_memory
-        self._buckets = [bytearray() for _ in range(BUCKETS)]
-        self._held = 0
+        self._most = in_memory // LENGTH
+        self._records: list[bytes] = []
         self._spilled = False
 
     def __enter__(self) -> Self:
@@ -47,36 +47,45 @@ class Sorter:
         Raises:
             OSError: there is no room for the files.
         """
-        buckets = self._buckets
-        count = 0
-        for record in records:
-            buckets[record[0] << 4 | record[1] >> 4] += record
-            count += 1
-        self._held += count * LENGTH
-        if self._held >= self._limit:
+        self._records.extend(records)
+        if len(self._records) >= self._most:
             self._spill()
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """(chunk id, value) in the order of ids; of equal ids, the one with the lowest pack number."""
-        for number, bucket in enumerate(self._buckets):
-            data = self._file(number).read_bytes() + bucket if self._spilled else bytes(bucket)
-            bucket.clear()
-            before = b""
-            for record in sorted([data[at : at + LENGTH] for at in range(0, len(data), LENGTH)]):
-                chunk_id = record[:CHUNK_ID]
-                if chunk_id != before:
-                    yield chunk_id, record[CHUNK_ID:]
-                before = chunk_id
+        """(chunk id, value) in the order of ids; of equal ids, the one with the lowest pack number.
+
+        Raises:
+            OSError: the files cannot be written or read.
+        """
+        if not self._spilled:
+            yield from _in_order(self._records)
+            return
+        self._spill()
+        for number in range(BUCKETS):
+            file = self._file(number)
+            data = file.read_bytes() if file.exists() else b""
+            yield from _in_order([data[at : at + LENGTH] for at in range(0, len(data), LENGTH)])
 
     def _spill(self) -> None:
         if not self._spilled:
             self._folder.mkdir(mode=0o700)
             self._spilled = True
-        for number, bucket in enumerate(self._buckets):
+        buckets: dict[int, bytearray] = defaultdict(bytearray)
+        for record in self._records:
+            buckets[record[0] << 4 | record[1] >> 4] += record
+        self._records = []
+        for number, bucket in buckets.items():
             with self._file(number).open("ab") as file:
                 file.write(bucket)
-        self._buckets = [bytearray() for _ in range(BUCKETS)]
-        self._held = 0
 
     def _file(self, number: int) -> Path:
         return self._folder / f"{number:03x}"
+
+
+def _in_order(records: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    before = b""
+    for record in sorted(records):
+        chunk_id = record[:CHUNK_ID]
+        if chunk_id != before:
+            yield chunk_id, record[CHUNK_ID:]
+        before = chunk_id
