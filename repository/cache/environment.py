@@ -17,7 +17,7 @@ READERS: Final = 512
 MAP_START: Final = 64 << 20
 LARGE: Final = 96 << 20
 """From this size on, the mapping is given back now and then, so that it does not fill the process's memory."""
-READS_A_MAPPING: Final = 2048
+READS_A_MAPPING: Final = 1024
 _HEADER: Final = b"header"
 _PAGES: Final = 2
 """The least number of pages that LMDB opens: its two meta pages."""
