@@ -8,7 +8,7 @@ from crypto.job import BackupSpec, InitSpec
 from repository import layout
 from repository.buffers import scratch
 from repository.cache.files import KnownFiles
-from repository.chunker import Chunker
+from repository.chunker import Chunker, ChunkSizes
 from repository.errors import ObjectMissing, RepositoryError
 from repository.index import ChunkIndex
 from repository.pack import PackWriter, buffer_size
@@ -36,6 +36,8 @@ class BackupProcess:
         self.indexes = host_indexes(process.home, process.role)
         self.files = file_tables(process.home, process.role)
         self.last_job = b""
+        self.sizes: tuple[bytes, ChunkSizes] | None = None
+        """Of the last job's vault, with that job's id: its configuration never changes."""
         self.buffers: tuple[memoryview, memoryview] | None = None
 
     def scratch(self) -> tuple[memoryview, memoryview]:
@@ -126,7 +128,11 @@ class BackupSession:
         return self._chunker(ChunkIds(self.keys.chunk_id_key()))
 
     def _chunker(self, ids: ChunkIds) -> Chunker:
-        return Chunker(ids.seed, chunk_sizes(read_config(self.store, self.vault, self.keys)))
+        known = self.own.sizes
+        if known is None or known[0] != self.job.id:
+            config = read_config(self.store, self.vault, self.keys)
+            known = self.own.sizes = self.job.id, chunk_sizes(config)
+        return Chunker(ids.seed, known[1])
 
 
 def log_damaged(name: str, error: RepositoryError) -> None:
