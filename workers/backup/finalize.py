@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from crypto import notes, report
-from repository import layout
-from repository.catalog import finished_segments, read_done, read_plan, write_snapshot
+from repository.catalog import finished_segments, read_dones, read_plan, write_snapshot
 from repository.errors import ObjectExists, ObjectMissing
 from repository.index import write_indexes
 from repository.manifest import Done, ManifestRef, PackSummary, Plan, Snapshot, Stats
@@ -56,9 +55,9 @@ def finalize(session: BackupSession, reporter: Reporter) -> None:
 
 
 def _dones(session: BackupSession, plan: Plan, reporter: Reporter) -> Iterator[Done]:
-    for number in range(plan.segments):
-        segment = layout.segment_id(session.job.id, plan.fence, number)
-        yield read_done(session.store, session.vault, session.keys, segment)
+    job = session.job.id
+    for done in read_dones(session.store, session.vault, session.keys, job, plan.fence, plan.segments):
+        yield done
         reporter.alive()
 
 
