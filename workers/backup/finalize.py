@@ -69,7 +69,7 @@ def _snapshot(session: BackupSession, plan: Plan, dones: list[Done]) -> Snapshot
         id=session.job.id,
         time_ns=plan.time_ns,
         hostname=spec.hostname,
-        paths=list(spec.paths),
+        paths=list(session.source().roots),
         excludes=list(spec.excludes),
         tags=list(spec.tags),
         parent=plan.parent,

@@ -16,6 +16,8 @@ from repository.store import WriteStore
 from repository.stores import open_writer
 from repository.stream import BUFFER, ChunkStream
 from repository.vault import chunk_sizes, read_config
+from sources.filesystem.files import FileSource
+from sources.source import Source
 from workers.admission import Job
 from workers.keys import Send, VaultKeys
 from workers.process import Process
@@ -89,6 +91,10 @@ class BackupSession:
         if not isinstance(self.job.spec, BackupSpec):
             raise WrongSpec("this job is no backup")
         return self.job.spec
+
+    def source(self) -> Source:
+        """Where the paths of the job are."""
+        return FileSource(self.spec.paths)
 
     def is_over(self) -> bool:
         """Whether the job's snapshot is committed and its working objects are removed: nobody waits for it any more.
