@@ -12,6 +12,7 @@ from config.queues import is_host
 from repository.errors import StoreUnsupported
 from repository.place import parse_place
 from sources.patterns import Patterns
+from sources.s3.place import NotAPlace, is_bucket, parse
 
 LATEST = "latest"
 MIN_PREFIX = 4
@@ -83,6 +84,24 @@ def paths_elsewhere(texts: tuple[str, ...], host: str) -> tuple[bytes, ...]:
                 f"{text!r} is not an absolute path on {host}", remedy="write the path as it is on that host"
             )
     return tuple(os.fsencode("/" + posixpath.normpath(text).lstrip("/")) for text in texts)
+
+
+def bucket_paths(texts: tuple[str, ...]) -> tuple[bytes, ...]:
+    """The URIs of objects to back up, each in the one form that it can have; empty when the paths are files'.
+
+    Raises:
+        BadArgument: one of them names no objects, or only some are URIs.
+    """
+    if not any(map(is_bucket, texts)):
+        return ()
+    if not all(map(is_bucket, texts)):
+        raise BadArgument(
+            "files and objects do not go into one snapshot", remedy="make a backup of each on its own"
+        )
+    try:
+        return tuple(os.fsencode(parse(text).uri) for text in texts)
+    except NotAPlace as error:
+        raise BadArgument(error.message, remedy=error.remedy) from error
 
 
 def host_name(text: str) -> str:

@@ -132,6 +132,11 @@ class Source(Protocol):
         """The paths at and below which everything lies, as a snapshot remembers them."""
         ...
 
+    @property
+    def host(self) -> str:
+        """Whose paths they are, if not those of the host that was asked to read them: then empty."""
+        ...
+
     def walk(self, excludes: Patterns, on_error: Report, on_skip: Report) -> Iterator[Found]:
         """Everything there is, in path order (`order_key`).
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from client.restore.messages import LinkName, Part
 from client.restore.staging import Staging
-from sources.filesystem.metadata import Meta, decode
+from sources.filesystem.metadata import Meta
 from sources.filesystem.write import TreeWriter
 from sources.source import Note, SourceError
+from sources.stored import file_meta
 
 
 class Finisher:
@@ -74,7 +75,7 @@ class Finisher:
         """Step 1."""
         try:
             if path not in self.failed and _covered(parts):
-                meta = decode(parts[0].meta, path)
+                meta = file_meta(parts[0].meta, path)
                 self.notes += writer.finish_file(writer.open_part(path, parts[0].size), path, meta)
                 return True
             self.fail([(path, "a part of it was not delivered")])
@@ -103,7 +104,7 @@ class Finisher:
         dirs: list[tuple[bytes, Meta]] = []
         for path, encoded in self._dirs:
             try:
-                dirs.append((path, decode(encoded, path)))
+                dirs.append((path, file_meta(encoded, path)))
             except SourceError as error:
                 self.notes.append((path, error.message))
         with TreeWriter(target, self._strip) as writer:

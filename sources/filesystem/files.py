@@ -44,6 +44,11 @@ class FileSource:
         """See Source."""
         return self._roots
 
+    @property
+    def host(self) -> str:
+        """See Source."""
+        return ""
+
     def walk(self, excludes: Patterns, on_error: Report, on_skip: Report) -> Iterator[Found]:
         """See Source; follows no symbolic link."""
         return walk(self._roots, excludes, on_error, on_skip)

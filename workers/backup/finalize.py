@@ -62,14 +62,14 @@ def finalize(session: BackupSession, reporter: Reporter) -> None:
 
 
 def _snapshot(session: BackupSession, plan: Plan, dones: list[Done]) -> Snapshot:
-    spec = session.spec
+    spec, source = session.spec, session.source()
     new = [done.ref for done in dones if done.ref is not None]
     refs = list(heapq.merge(plan.kept, new, key=_order))
     return Snapshot(
         id=session.job.id,
         time_ns=plan.time_ns,
-        hostname=spec.hostname,
-        paths=list(session.source().roots),
+        hostname=source.host or spec.hostname,
+        paths=list(source.roots),
         excludes=list(spec.excludes),
         tags=list(spec.tags),
         parent=plan.parent,

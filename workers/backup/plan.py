@@ -159,9 +159,10 @@ def _adopt(session: BackupSession, fence: int, epoch: int) -> None:
 
 def _parent(session: BackupSession, source: Source) -> Snapshot | None:
     """The newest snapshot of the same host and the same paths."""
+    host = source.host or session.spec.hostname
     found = None
     for snapshot in read_snapshots(session.store, session.vault, session.keys, log_damaged):
-        if snapshot.hostname == session.spec.hostname and sorted(snapshot.paths) == sorted(source.roots):
+        if snapshot.hostname == host and sorted(snapshot.paths) == sorted(source.roots):
             found = snapshot
     return found
 

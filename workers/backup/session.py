@@ -1,6 +1,7 @@
 """What the three steps of a backup share: the repository opened for a job, its keys, its index."""
 
 import logging
+import os
 from dataclasses import dataclass, field
 
 from config.errors import StrongroomError
@@ -24,6 +25,8 @@ from workers.process import Process
 
 logger = logging.getLogger(__name__)
 
+BUCKETS = b"s3://"
+"""What a path begins with that is the URI of a bucket; those of files begin with a slash."""
 INDEXES = 4
 """Vaults whose index a process keeps in memory."""
 
@@ -93,8 +96,17 @@ class BackupSession:
         return self.job.spec
 
     def source(self) -> Source:
-        """Where the paths of the job are."""
-        return FileSource(self.spec.paths)
+        """Where the paths of the job are.
+
+        Raises:
+            StrongroomError: they name no place of one kind.
+        """
+        paths = self.spec.paths
+        if not any(path.startswith(BUCKETS) for path in paths):
+            return FileSource(paths)
+        from sources.s3.objects import ObjectSource  # a worker without S3 must not load its library
+
+        return ObjectSource([os.fsdecode(path) for path in paths], self.own.process.settings.store)
 
     def is_over(self) -> bool:
         """Whether the job's snapshot is committed and its working objects are removed: nobody waits for it any more.

@@ -11,8 +11,9 @@ from crypto.parcel import ParcelTable
 from repository.catalog import read_manifest
 from repository.errors import RepositoryError
 from repository.manifest import Entry, Snapshot
-from sources.filesystem import metadata
+from sources.s3 import metadata as objects
 from sources.source import SourceError
+from sources.stored import file_meta
 from workers.reporting import Reporter
 from workers.restore.parcels import ParcelWriter
 from workers.restore.session import RestoreSession, WrongSpec
@@ -120,7 +121,9 @@ def _entry_line(entry: Entry) -> bytes:
         "size": entry.size,
     }
     try:
-        meta = metadata.decode(entry.meta, entry.path)
+        meta = file_meta(entry.meta, entry.path)
+        if objects.is_object(entry.meta):
+            line["object"] = objects.facts(objects.decode(entry.meta, entry.path))
     except SourceError as error:
         line["error"] = error.message
     else:
