@@ -3,8 +3,9 @@
 import os
 import posixpath
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from client.errors import BadArgument, MissingPath
@@ -12,7 +13,8 @@ from config.queues import is_host
 from repository.errors import StoreUnsupported
 from repository.place import parse_place
 from sources.patterns import Patterns
-from sources.s3.place import NotAPlace, is_bucket, parse
+from sources.s3.names import ROOT
+from sources.s3.place import BucketPath, NotAPlace, is_bucket, parse
 
 LATEST = "latest"
 MIN_PREFIX = 4
@@ -102,6 +104,38 @@ def bucket_paths(texts: tuple[str, ...]) -> tuple[bytes, ...]:
         return tuple(os.fsencode(parse(text).uri) for text in texts)
     except NotAPlace as error:
         raise BadArgument(error.message, remedy=error.remedy) from error
+
+
+def bucket_target(text: str, *, overwrite: bool) -> BucketPath | None:
+    """Where in a bucket to restore to; None for a folder.
+
+    Raises:
+        BadArgument: a URI that names no place in a bucket, or `overwrite` for a folder.
+    """
+    if not is_bucket(text):
+        if overwrite:
+            raise BadArgument(
+                "a folder is never overwritten", remedy="leave out --overwrite, and choose a new folder"
+            )
+        return None
+    try:
+        return parse(text)
+    except NotAPlace as error:
+        raise BadArgument(error.message, remedy=error.remedy) from error
+
+
+def require_objects(snapshots: Sequence[Mapping[str, Any]], wanted: str) -> None:
+    """Refuse to restore a snapshot of files to a bucket; one that is not known is for the workers to name.
+
+    Raises:
+        BadArgument: it is one.
+    """
+    found = snapshots[-1:] if wanted == LATEST else [s for s in snapshots if str(s["id"]).startswith(wanted)]
+    if any(not str(path).startswith(os.fsdecode(ROOT) + "/") for s in found for path in s.get("paths", ())):
+        raise BadArgument(
+            "this snapshot is of files: only what was backed up from a bucket is restored to one",
+            remedy="restore it to a folder, and copy that",
+        )
 
 
 def host_name(text: str) -> str:

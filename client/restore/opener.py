@@ -2,13 +2,12 @@
 
 import signal
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import NamedTuple
 
 from client.delivery import ParcelReader
 from client.errors import ChunkUnusable
-from client.restore.assembler import Assembler
 from client.restore.messages import Answer, EndSegment, Order, Take, Took, decode_order, encode
+from client.restore.target import Assembling, Target
 from config.errors import StrongroomError
 from config.hardening import die_with_parent, harden_process
 from config.settings import StoreSettings
@@ -24,7 +23,7 @@ class OpenerTask(NamedTuple):
     opening: HpkeKey
     job: bytes
     delivery: str
-    staging: Path
+    target: Target
     strip: bytes
     store: StoreSettings = StoreSettings()
 
@@ -41,7 +40,7 @@ def run_opener(pipe: Connection, task: OpenerTask, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     reader = ParcelReader(task.delivery, task.job, task.store)
-    assembler = Assembler(task.staging, task.strip)
+    assembler = task.target.assembler(task.strip)
     try:
         while True:
             pipe.send_bytes(encode(_answer(task, reader, assembler, decode_order(pipe.recv_bytes()))))
@@ -49,7 +48,7 @@ def run_opener(pipe: Connection, task: OpenerTask, parent: int) -> None:
         assembler.close()  # the command has closed its end: it needs nothing more
 
 
-def _answer(task: OpenerTask, reader: ParcelReader, assembler: Assembler, order: Order) -> Answer:
+def _answer(task: OpenerTask, reader: ParcelReader, assembler: Assembling, order: Order) -> Answer:
     if isinstance(order, EndSegment):
         return assembler.end_segment(order.segment)
     try:
@@ -59,7 +58,7 @@ def _answer(task: OpenerTask, reader: ParcelReader, assembler: Assembler, order:
     return Took(order.segment, order.sequence, files, byte_count, "")
 
 
-def _take(task: OpenerTask, reader: ParcelReader, assembler: Assembler, order: Take) -> tuple[int, int]:
+def _take(task: OpenerTask, reader: ParcelReader, assembler: Assembling, order: Take) -> tuple[int, int]:
     segment, sequence = order.segment, order.sequence
     sealed = reader.read(segment, sequence)
     parcel = read_parcel(task.registry, sealed, task.job, segment, sequence, task.opening, order.heard_ms)

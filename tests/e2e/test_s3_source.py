@@ -93,3 +93,59 @@ def test_a_listing_says_what_s3_said(vault: Vault):
     lines = vault.room.json("ls", "v", f"latest:{vault.path}/rich")
     assert lines[0]["object"]["content_type"] == "text/x-rich"
     assert lines[0]["object"]["tags"] == {"colour": "red", "size": "large"}
+
+
+def listed(s3: S3Server, prefix: str) -> dict[str, bytes]:
+    client = s3.client()
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{prefix}/")
+    keys = [each["Key"] for page in pages for each in page.get("Contents", ())]
+    return {
+        key.removeprefix(f"{prefix}/"): client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        for key in keys
+    }
+
+
+def test_a_restore_to_a_bucket_brings_back_everything(vault: Vault):
+    target = f"target/{secrets.token_hex(4)}"
+    done = vault.room.json("restore", "v", f"latest:{vault.path}", "--target", vault.s3.uri(target))
+    assert (done["files"], done["failed"], done["warnings"]) == (len(vault.content), [], [])
+    assert listed(vault.s3, target) == vault.content
+    client = vault.s3.client()
+    found = client.get_object(Bucket=BUCKET, Key=f"{target}/rich")
+    once = client.get_object(Bucket=BUCKET, Key=f"{vault.prefix}/rich")
+    for field in (
+        "CacheControl", "ContentDisposition", "ContentLanguage", "ContentType", "ETag", "Expires", "Metadata",
+        "StorageClass", "TagCount",
+    ):  # fmt: skip
+        assert found[field] == once[field], field
+    tags = client.get_object_tagging(Bucket=BUCKET, Key=f"{target}/rich")["TagSet"]
+    assert sorted((tag["Key"], tag["Value"]) for tag in tags) == [("colour", "red"), ("size", "large")]
+    assert not client.list_multipart_uploads(Bucket=BUCKET).get("Uploads")
+
+
+def test_one_object_alone_goes_under_its_name(vault: Vault):
+    target = f"target/{secrets.token_hex(4)}"
+    vault.room.json("restore", "v", f"latest:{vault.path}/big", "--target", vault.s3.uri(target))
+    assert listed(vault.s3, target) == {"big": vault.content["big"]}
+
+
+def test_objects_that_are_there_are_replaced_only_when_asked(vault: Vault):
+    target = f"target/{secrets.token_hex(4)}"
+    client = vault.s3.client()
+    client.put_object(Bucket=BUCKET, Key=f"{target}/big", Body=b"mine")
+    wanted = ("restore", "v", f"latest:{vault.path}", "--include", "big", "--target", vault.s3.uri(target))
+    refused = vault.room.run(*wanted, code=1)
+    assert "--overwrite" in refused.stderr
+    assert listed(vault.s3, target) == {"big": b"mine"}
+    vault.room.json(*wanted, "--overwrite")
+    assert listed(vault.s3, target) == {"big": vault.content["big"]}
+
+
+def test_files_do_not_go_to_a_bucket(vault: Vault, tmp_path: Path):
+    (tmp_path / "file").write_bytes(b"x")
+    vault.room.run("vault", "create", "files", "--repo", str(tmp_path / "r"), "--kms", "local-kms://main")
+    vault.room.json("backup", "files", tmp_path / "file")
+    target = f"target/{secrets.token_hex(4)}"
+    refused = vault.room.run("restore", "files", "latest", "--target", vault.s3.uri(target), code=1)
+    assert "snapshot is of files" in refused.stderr
+    assert listed(vault.s3, target) == {}
