@@ -1,5 +1,6 @@
 """Objects of a bucket on a real S3 server, backed up and restored, over the whole stack."""
 
+import io
 import json
 import os
 import random
@@ -149,3 +150,87 @@ def test_files_do_not_go_to_a_bucket(vault: Vault, tmp_path: Path):
     refused = vault.room.run("restore", "files", "latest", "--target", vault.s3.uri(target), code=1)
     assert "snapshot is of files" in refused.stderr
     assert listed(vault.s3, target) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("s3://plain-bucket", "s3://no-such-bucket"), "NoSuchBucket"),
+        (("profile=admin", "profile=deliveries"), "AccessDenied"),
+        (("source/", "nowhere/"), "no object to back up"),
+    ],
+)
+def test_what_cannot_be_read_at_all_is_told_and_leaves_no_snapshot(
+    vault: Vault, change: tuple[str, str], says: str
+):
+    before = len(vault.room.json("snapshots", "v"))
+    done = vault.room.run("backup", "v", vault.uri.replace(*change), code=1)
+    assert says in done.stderr
+    assert "  -> " in done.stderr
+    assert len(vault.room.json("snapshots", "v")) == before
+
+
+def test_files_and_objects_are_not_mixed(vault: Vault, tmp_path: Path):
+    done = vault.room.run("backup", "v", vault.uri, tmp_path, code=1)
+    assert "do not go into one snapshot" in done.stderr
+
+
+def test_only_what_changed_is_read_and_what_cannot_be_read_is_named(vault: Vault, tmp_path: Path):
+    prefix = f"source/{secrets.token_hex(4)}"
+    client = vault.s3.client()
+
+    def put(key: str, body: bytes, **options: object) -> None:
+        client.put_object(Bucket=BUCKET, Key=f"{prefix}/{key}", Body=body, **options)
+
+    for number in range(20):
+        put(f"n/{number}", b"%d" % number * 100)
+    put("goes", b"soon")
+    vault.room.json("backup", "v", vault.s3.uri(prefix))
+    put("n/7", b"changed")
+    put("new", b"newer")
+    put("keyed", b"secret", SSECustomerAlgorithm="AES256", SSECustomerKey=secrets.token_bytes(32))
+    client.delete_object(Bucket=BUCKET, Key=f"{prefix}/goes")
+    again = vault.room.json("backup", "v", vault.s3.uri(prefix), code=3)
+    assert (again["files"], again["files_new"], again["bytes_read"]) == (21, 2, len(b"changed" + b"newer"))
+    assert [each["path"] for each in again["failed"]] == [f"/s3:/{BUCKET}/{prefix}/keyed"]
+    assert "SSE-C" in again["failed"][0]["error"]
+    target = tmp_path / "out"
+    vault.room.json("restore", "v", f"latest:/s3:/{BUCKET}/{prefix}", "--target", target)
+    assert read_tree(target) == {
+        **{f"n/{number}": b"%d" % number * 100 for number in range(20)},
+        "n/7": b"changed",
+        "new": b"newer",
+    }
+
+
+def test_a_huge_object_is_spread_over_segments_and_comes_back_in_parts(vault: Vault):
+    prefix = f"source/{secrets.token_hex(4)}"
+    client = vault.s3.client()
+    block = random.Random(9).randbytes(1 << 20)
+    body = b"".join(bytes([number]) + block[1:] for number in range(150))
+    client.upload_fileobj(io.BytesIO(body), BUCKET, f"{prefix}/huge", ExtraArgs={"Metadata": {"is": "huge"}})
+    client.put_object(Bucket=BUCKET, Key=f"{prefix}/small", Body=b"small")
+    done = vault.room.json("backup", "v", vault.s3.uri(prefix))
+    assert (done["files"], done["errors"]) == (2, 0)
+    assert done["segments"] > 1
+    target = f"target/{secrets.token_hex(4)}"
+    vault.room.json("restore", "v", f"latest:/s3:/{BUCKET}/{prefix}", "--target", vault.s3.uri(target))
+    assert listed(vault.s3, target) == {"huge": body, "small": b"small"}
+    assert client.head_object(Bucket=BUCKET, Key=f"{target}/huge")["Metadata"] == {"is": "huge"}
+    assert not client.list_multipart_uploads(Bucket=BUCKET).get("Uploads")
+
+
+def test_damaged_parcels_never_make_an_object(vault: Vault):
+    """Last of all: it spoils the vault."""
+    packs = sorted((vault.room.home.parent / "repo/packs").rglob("*"), key=lambda path: path.stat().st_size)
+    spoilt = bytearray(packs[-1].read_bytes())
+    spoilt[len(spoilt) // 2] ^= 1
+    packs[-1].chmod(0o600)
+    packs[-1].write_bytes(spoilt)
+    snapshots = vault.room.json("snapshots", "v")
+    huge = next(each for each in reversed(snapshots) if each["bytes"] > 150 << 20)
+    target = f"target/{secrets.token_hex(4)}"
+    done = vault.room.json("restore", "v", huge["id"], "--target", vault.s3.uri(target), code=3)
+    assert [each["path"].rpartition("/")[2] for each in done["failed"]] == ["huge"]
+    assert [key.rpartition("/")[2] for key in listed(vault.s3, target)] == ["small"]
+    assert not vault.s3.client().list_multipart_uploads(Bucket=BUCKET).get("Uploads")
