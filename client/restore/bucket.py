@@ -170,7 +170,7 @@ class Uploads:
     def left(self) -> list[tuple[str, str]]:
         """Keys and ids of those that were begun and not forgotten."""
         found = []
-        for file in sorted(self._folder.iterdir()):
+        for file in sorted(self._folder.glob("*")):
             with suppress(OSError, msgspec.MsgspecError):
                 upload = msgspec.json.decode(file.read_bytes(), type=_Upload)
                 found.append((upload.key, upload.id))
