@@ -150,6 +150,13 @@ class Source(Protocol):
         """
         ...
 
+    def look(self, path: bytes, offset: int, out: memoryview) -> int:
+        """Fill `out` with bytes of a file from `offset` on; returns how many, 0 also when it cannot be read.
+
+        Nothing but where a huge file is cut depends on what is found.
+        """
+        ...
+
     def reader(self) -> Reader:
         """Reads what the walk found, also in another process."""
         ...

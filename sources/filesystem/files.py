@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from sources.filesystem.read import describe, read
+from sources.filesystem.read import describe, look, read
 from sources.filesystem.walk import walk
 from sources.patterns import Patterns
 from sources.source import Found, Kind, ReadItem, Report, Sink, Wanted
@@ -52,6 +52,10 @@ class FileSource:
     def walk(self, excludes: Patterns, on_error: Report, on_skip: Report) -> Iterator[Found]:
         """See Source; follows no symbolic link."""
         return walk(self._roots, excludes, on_error, on_skip)
+
+    def look(self, path: bytes, offset: int, out: memoryview) -> int:
+        """See Source."""
+        return look(path, offset, out)
 
     def reader(self) -> FileReader:
         """See Source."""

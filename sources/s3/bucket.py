@@ -30,8 +30,8 @@ from repository.s3.errors import CODES, code_of, translated
 from repository.s3.transfer import fill
 from sources.s3.listing import Listed
 from sources.s3.metadata import ObjectMeta, encode
-from sources.s3.names import path_of
-from sources.source import Replaced, Unreadable, Vanished
+from sources.s3.names import path_of, unescape
+from sources.source import MetaDamaged, Replaced, Unreadable, Vanished
 
 _ARCHIVED: Final = "InvalidObjectState"
 _KEYLESS: Final = frozenset({"InvalidRequest", "InvalidArgument"})
@@ -60,6 +60,7 @@ class Bucket:
     def __init__(self, place: S3Place, settings: StoreSettings) -> None:
         self.place = place
         self.settings = settings
+        self._top = path_of(place.bucket, "") + b"/"
         self.policy = RetryPolicy(deadline_s=settings.deadline_s)
         self.named = {"Bucket": place.bucket} | ({"ExpectedBucketOwner": place.owner} if place.owner else {})
 
@@ -97,7 +98,26 @@ class Bucket:
             SourceError: this object cannot be read.
             StoreError: the bucket cannot be read.
         """
-        return self.policy.run(lambda _: self._read(key, offset, length, etag))
+        answer, data = self.policy.run(lambda _: self._get(key, offset, length, etag))
+        return (None if etag else self.policy.run(lambda _: self._head(key, answer))), data
+
+    def look(self, key: str, offset: int, length: int) -> memoryview:
+        """The same bytes, of whatever object is there now.
+
+        Raises:
+            SourceError, StoreError: as `read`.
+        """
+        return self.policy.run(lambda _: self._get(key, offset, length, ""))[1]
+
+    def key_of(self, path: bytes) -> str:
+        """The key of an object by its path in a snapshot.
+
+        Raises:
+            MetaDamaged: it is that of no object of this bucket.
+        """
+        if not path.startswith(self._top):
+            raise MetaDamaged(path, "a stored path is that of no object")
+        return unescape(path[len(self._top) :])
 
     def _page(self, prefix: str, page: int, start: dict[str, str], _: int) -> dict[str, Any]:
         with translated("listing", self.place, forget_clients):
@@ -106,7 +126,7 @@ class Bucket:
             )
             return found
 
-    def _read(self, key: str, offset: int, length: int, etag: str) -> tuple[Head | None, memoryview]:
+    def _get(self, key: str, offset: int, length: int, etag: str) -> tuple[dict[str, Any], memoryview]:
         condition = {"IfMatch": etag} if etag else {}
         # An empty object has no ranges.
         span = {"Range": f"bytes={offset}-{offset + length - 1}"} if length else {}
@@ -118,7 +138,7 @@ class Bucket:
                 raise Replaced(path_of(self.place.bucket, key), _REPLACED)
             data = memoryview(bytearray(here))
             fill(answer["Body"], data, self.settings.read_timeout_s)
-        return (None if etag else self._head(key, answer)), data
+        return answer, data
 
     def _head(self, key: str, answer: dict[str, Any]) -> Head:
         tags, warnings = self._tags(key, answer)

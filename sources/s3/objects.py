@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from config.settings import StoreSettings
-from repository.errors import StoreUnsupported
+from repository.errors import StoreError, StoreUnsupported
 from sources.patterns import Patterns
 from sources.s3.bucket import Bucket, stamp_of
 from sources.s3.listing import Listed, in_path_order
 from sources.s3.place import BucketPath, NotAPlace, parse
 from sources.s3.read import ObjectReader
-from sources.source import Found, MissingRoot, Report, order_key
+from sources.source import Found, MissingRoot, Report, SourceError, order_key
 
 
 class ObjectSource:
@@ -53,6 +53,15 @@ class ObjectSource:
                     remedy="check the URI's prefix",
                 )
         return self._walk(excludes)
+
+    def look(self, path: bytes, offset: int, out: memoryview) -> int:
+        """See Source."""
+        try:
+            found = self._bucket.look(self._bucket.key_of(path), offset, len(out))
+        except (SourceError, StoreError):
+            return 0
+        out[: len(found)] = found
+        return len(found)
 
     def reader(self) -> ObjectReader:
         """See Source."""

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from sources.s3.bucket import Bucket, Head
-from sources.s3.names import path_of, unescape
 from sources.source import Kind, ReadItem, Replaced, Sink, Unreadable, Wanted
 
 PIECE: Final = 4 << 20
@@ -36,7 +35,6 @@ class ObjectReader:
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
-        self._top = len(path_of(bucket.place.bucket, "")) + 1
         self._pool: ThreadPoolExecutor | None = None
         self._plan: Iterator[tuple[Wanted, int, int]] = iter(())
         self._pieces: deque[_Piece] = deque()
@@ -78,7 +76,9 @@ class ObjectReader:
         elif wanted.length is None:
             while done < head.size:
                 length = min(PIECE, head.size - done)
-                done += _deliver(self._bucket.read(self._key(wanted), done, length, head.etag)[1], sink)
+                done += _deliver(
+                    self._bucket.read(self._bucket.key_of(wanted.path), done, length, head.etag)[1], sink
+                )
         else:
             raise Replaced(wanted.path, "was replaced by another while parts of it were backed up")
         return ReadItem(head.stamp, head.size, head.meta, (), "", head.warnings)
@@ -108,10 +108,11 @@ class ObjectReader:
             if job is None:
                 return
             wanted, offset, length = job
+            key = self._bucket.key_of(wanted.path)
             if self._pool is None:  # threads are made for the occasion: who forks must have none
                 self._pool = ThreadPoolExecutor(self._bucket.settings.parallel, "objects")
             if offset == wanted.offset:
-                answer = self._first = self._pool.submit(self._bucket.read, self._key(wanted), offset, length)
+                answer = self._first = self._pool.submit(self._bucket.read, key, offset, length)
             else:
                 assert self._first is not None  # pieces come in order
                 answer = self._pool.submit(self._read_more, self._first, wanted, offset, length)
@@ -122,10 +123,7 @@ class ObjectReader:
         head, _ = first.result()  # asked for earlier, so under way already
         if head is None or head.stamp != wanted.stamp:
             return None, memoryview(b"")
-        return self._bucket.read(self._key(wanted), offset, length, head.etag)
-
-    def _key(self, wanted: Wanted) -> str:
-        return unescape(wanted.path[self._top :])
+        return self._bucket.read(self._bucket.key_of(wanted.path), offset, length, head.etag)
 
 
 def _cut(wanted: Wanted) -> Iterator[tuple[int, int]]:

@@ -112,6 +112,17 @@ def test_large_objects_come_in_pieces_and_any_part_of_them_alone(place: Place):
     assert (item.size, item.stamp, item.ranges) == (len(BIG), found.stamp, ())
 
 
+def test_a_look_inside_costs_one_request_and_tells_no_errors(place: Place):
+    place.put("big", BIG, Tagging="a=b")
+    out = memoryview(bytearray(1000))
+    assert place.source().look(place.path("big"), 77, out) == 1000
+    assert out == BIG[77:1077]
+    assert len(place.spoiler.seen) == 1
+    assert place.source().look(place.path("big"), len(BIG) - 5, out) == 5
+    assert place.source().look(place.path("gone"), 0, out) == 0
+    assert place.source().look(b"/etc/passwd", 0, out) == 0
+
+
 def test_what_is_expected_is_asked_for_ahead_and_comes_in_order(place: Place):
     content = {f"n-{n:03}": os.urandom(n * 40) for n in range(60)}
     for key, body in content.items():
