@@ -33,7 +33,7 @@ class SnapshotPath(NamedTuple):
 
 
 def snapshot_path(text: str) -> SnapshotPath:
-    """Read `SNAPSHOT[:PATH]`.
+    """Read `SNAPSHOT[:PATH]`; PATH may be the URI of objects, `s3://bucket/prefix`.
 
     Raises:
         BadArgument: neither an id, nor a prefix of one, nor `latest`; or the path is not absolute.
@@ -46,6 +46,8 @@ def snapshot_path(text: str) -> SnapshotPath:
         )
     if not path:
         return SnapshotPath(snapshot, b"")
+    if is_bucket(path):
+        return SnapshotPath(snapshot, _place(path).path)
     if not path.startswith("/") or "\0" in path:
         raise BadArgument(f"{path!r} is not a path in a snapshot", remedy="write SNAPSHOT:/absolute/path")
     cleaned = "/" + posixpath.normpath(path).lstrip("/")
@@ -100,10 +102,7 @@ def bucket_paths(texts: tuple[str, ...]) -> tuple[bytes, ...]:
         raise BadArgument(
             "files and objects do not go into one snapshot", remedy="make a backup of each on its own"
         )
-    try:
-        return tuple(os.fsencode(parse(text).uri) for text in texts)
-    except NotAPlace as error:
-        raise BadArgument(error.message, remedy=error.remedy) from error
+    return tuple(os.fsencode(_place(text).uri) for text in texts)
 
 
 def bucket_target(text: str, *, overwrite: bool) -> BucketPath | None:
@@ -118,6 +117,10 @@ def bucket_target(text: str, *, overwrite: bool) -> BucketPath | None:
                 "a folder is never overwritten", remedy="leave out --overwrite, and choose a new folder"
             )
         return None
+    return _place(text)
+
+
+def _place(text: str) -> BucketPath:
     try:
         return parse(text)
     except NotAPlace as error:

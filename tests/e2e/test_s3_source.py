@@ -126,7 +126,9 @@ def test_a_restore_to_a_bucket_brings_back_everything(vault: Vault):
 
 def test_one_object_alone_goes_under_its_name(vault: Vault):
     target = f"target/{secrets.token_hex(4)}"
-    vault.room.json("restore", "v", f"latest:{vault.path}/big", "--target", vault.s3.uri(target))
+    vault.room.json(
+        "restore", "v", f"latest:s3://{BUCKET}/{vault.prefix}/big", "--target", vault.s3.uri(target)
+    )
     assert listed(vault.s3, target) == {"big": vault.content["big"]}
 
 
