@@ -5,6 +5,7 @@ object becomes a SourceError of its path; what concerns the bucket or the creden
 is tried again, or ends with a remedy, and no snapshot is committed without the objects.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -23,6 +24,7 @@ from repository.errors import (
     StoreMissing,
     StoreUnreachable,
 )
+from repository.limit import limits_of
 from repository.place import S3Place
 from repository.retry import RetryPolicy
 from repository.s3.client import client_of, forget_clients
@@ -109,6 +111,17 @@ class Bucket:
         """
         return self.policy.run(lambda _: self._get(key, offset, length, ""))[1]
 
+    @contextmanager
+    def moving(self, byte_count: int) -> Iterator[None]:
+        """Wait for the process's turn to move bytes, where the settings bound its bandwidth."""
+        if not self.settings.max_mib_per_s:
+            yield
+            return
+        limits = limits_of(self.settings, os.getpid())
+        with limits.operating():
+            yield
+        limits.charge(byte_count)
+
     def key_of(self, path: bytes) -> str:
         """The key of an object by its path in a snapshot.
 
@@ -137,7 +150,8 @@ class Bucket:
                 answer["Body"].close()
                 raise Replaced(path_of(self.place.bucket, key), _REPLACED)
             data = memoryview(bytearray(here))
-            fill(answer["Body"], data, self.settings.read_timeout_s)
+            with self.moving(here):
+                fill(answer["Body"], data, self.settings.read_timeout_s)
         return answer, data
 
     def _head(self, key: str, answer: dict[str, Any]) -> Head:

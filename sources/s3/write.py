@@ -70,7 +70,7 @@ class ObjectWriter:
 
         def attempt(number: int, described: dict[str, Any]) -> None:
             try:
-                with self._about(path):
+                with self._about(path), self._bucket.moving(len(data)):
                     self._bucket.client.put_object(
                         **self._bucket.named, Key=key, Body=data, ChecksumCRC32=crc32([memoryview(data)]),
                         **self._new, **described,
@@ -111,7 +111,7 @@ class ObjectWriter:
         digest = b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
         def attempt(_: int) -> None:
-            with self._about(path):
+            with self._about(path), self._bucket.moving(len(data)):
                 self._bucket.client.upload_part(
                     **self._bucket.named,
                     Key=key,

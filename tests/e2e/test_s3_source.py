@@ -222,6 +222,13 @@ def test_a_huge_object_is_spread_over_segments_and_comes_back_in_parts(vault: Va
     assert not client.list_multipart_uploads(Bucket=BUCKET).get("Uploads")
 
 
+def test_the_logs_name_no_key_and_no_bucket(vault: Vault):
+    logs = "".join(path.read_text() for path in (vault.room.home / "logs").glob("*.log"))
+    assert "backup.segment" in logs
+    for name in (BUCKET, "s3://", "many/", "rich", "keyed", vault.prefix):
+        assert name not in logs, name
+
+
 def test_damaged_parcels_never_make_an_object(vault: Vault):
     """Last of all: it spoils the vault."""
     packs = sorted((vault.room.home.parent / "repo/packs").rglob("*"), key=lambda path: path.stat().st_size)

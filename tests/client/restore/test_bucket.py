@@ -135,6 +135,13 @@ def test_small_and_large_objects(there: There):
     assert there.uploads() == []
 
 
+def test_what_is_there_is_known_afterwards(there: There):
+    there.give(small(b"/a/b", b"one"))
+    assert there.target.holds(TOP + b"/a/b", b"")
+    assert there.target.holds(TOP + b"/x/a/b", TOP + b"/x")
+    assert not there.target.holds(TOP + b"/a", b"")
+
+
 def test_what_is_not_as_it_was_backed_up_never_gets_its_key(there: There):
     wrong = blake3(b"other").digest()
     done = there.give(

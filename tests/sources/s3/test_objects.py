@@ -4,10 +4,12 @@ import os
 import random
 import secrets
 
+import msgspec
 import pytest
 
 from config.settings import StoreSettings
 from repository.errors import StoreDenied, StoreMissing, StoreUnreachable
+from repository.limit import limits_of
 from sources.patterns import Patterns
 from sources.s3.bucket import stamp_of
 from sources.s3.listing import Listed
@@ -121,6 +123,17 @@ def test_a_look_inside_costs_one_request_and_tells_no_errors(place: Place):
     assert place.source().look(place.path("big"), len(BIG) - 5, out) == 5
     assert place.source().look(place.path("gone"), 0, out) == 0
     assert place.source().look(b"/etc/passwd", 0, out) == 0
+
+
+def test_what_is_read_counts_for_the_bandwidth_of_the_process(place: Place):
+    place.put("k", bytes(1000))
+    (found,) = place.walk()
+    bounded = msgspec.structs.replace(QUICK, max_mib_per_s=1000.0)
+    before = limits_of(bounded, os.getpid())._from
+    source = ObjectSource([place.s3.uri(place.prefix)], bounded)
+    with source.reader() as reader:
+        reader.read(Wanted(found.path, found.size, found.stamp), Bytes())
+    assert limits_of(bounded, os.getpid())._from > before
 
 
 def test_what_is_expected_is_asked_for_ahead_and_comes_in_order(place: Place):
