@@ -87,6 +87,14 @@ class Mailbox:
         self._redis.close()
 
 
+class _Unanswered:
+    """Stands for the result that no task has: Celery's own class would look for result backends in every package."""
+
+    def __init__(self, task_id: str) -> None:
+        self.id = task_id
+        self.ignored = True
+
+
 class Publisher:
     """Sends signed requests to the scheduler's queue, as any Celery client may (docs/task-submission.md)."""
 
@@ -125,6 +133,8 @@ class Publisher:
                 argsrepr="sealed",
                 kwargsrepr="{}",
                 ignore_result=True,
+                result_cls=_Unanswered,
+                add_to_parent=False,
                 retry=False,
             )
         except (RedisError, OSError, self._operational_error) as error:

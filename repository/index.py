@@ -6,7 +6,7 @@ Python object per chunk. Chunk ids are keyed hashes, so their first bytes are as
 
 import struct
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from crypto.header import Kind
@@ -212,9 +212,11 @@ def write_indexes(
     epoch: int,
     job: bytes,
     fence: int,
-    packs: Sequence[PackSummary],
+    packs: Iterable[PackSummary],
 ) -> list[str]:
     """Store the tables of `packs` as one index object or several; all the packs are stored already.
+
+    No more than one object's tables are held at a time.
 
     Writing again what a finalizer that died has written is no error, nor is a pack that is named twice: several
     segments may rely on it.
@@ -227,7 +229,7 @@ def write_indexes(
         StoreError: the store refused.
     """
     names = []
-    for number, group in enumerate(_grouped({pack.id: pack for pack in packs}.values())):
+    for number, group in enumerate(_grouped(packs)):
         index_id = layout.segment_id(job, fence, number)
         name = layout.index_name(index_id)
         header = vault.header(Kind.INDEX, epoch, index_id)
@@ -295,8 +297,12 @@ def adopt_packs(
 
 def _grouped(packs: Iterable[PackSummary]) -> Iterator[list[PackSummary]]:
     group: list[PackSummary] = []
+    seen: set[bytes] = set()
     size = 0
     for summary in packs:
+        if summary.id in seen:
+            continue
+        seen.add(summary.id)
         added = len(summary.records) + _PACK_OVERHEAD
         if group and size + added > _PER_OBJECT:
             yield group

@@ -27,8 +27,9 @@ from repository.vault import read_config
 from sources.patterns import Patterns
 from sources.source import Note, Source
 from workers.admission import Stray
-from workers.backup.cut import Kept, Segment, cut, expand, span
+from workers.backup.cut import Kept, Segment, cut, span, taper
 from workers.backup.epoch import open_epoch
+from workers.backup.parts import Seams
 from workers.backup.session import BackupSession, log_damaged
 from workers.reporting import Reporter, TryAgain
 
@@ -74,9 +75,14 @@ def make_plan(session: BackupSession, reporter: Reporter, max_epoch_days: float)
     else:
         _wake_unfinished(session, plan)
     reporter.report(report.PLANNED, segments=plan.segments)
-    # Whoever finished last may have found no plan yet.
-    if len(finished_segments(session.store, session.job.id, plan.fence)) >= plan.segments:
+    # The scheduler counts what this attempt does, and nothing else.
+    inherited = plan.fence != session.job.ticket.fence
+    if not plan.segments or (inherited and _done(session, plan).issuperset(range(plan.segments))):
         session.send(FINALIZE, *session.job.texts())
+
+
+def _done(session: BackupSession, plan: Plan) -> set[int]:
+    return finished_segments(session.store, session.job.id, plan.fence)
 
 
 def _plan_anew(session: BackupSession, reporter: Reporter) -> Plan:
@@ -94,7 +100,10 @@ def _plan_anew(session: BackupSession, reporter: Reporter) -> Plan:
         on_skip=lambda path, why: tally.skipped.append((path, why)),
     )
     teller = _Teller(reporter, tally)
-    for piece in cut(expand(found), parent.manifests if parent else [], _reader(session)):
+    pieces = cut(
+        found, parent.manifests if parent else [], _reader(session), Seams(session.chunker(), source.look)
+    )
+    for piece in taper(pieces):
         if isinstance(piece, Kept):
             tally.kept.append(piece.ref)
             continue
@@ -140,7 +149,7 @@ def _hand_out(session: BackupSession, epoch: int, number: int, piece: Segment) -
 
 
 def _wake_unfinished(session: BackupSession, plan: Plan) -> None:
-    done = finished_segments(session.store, session.job.id, plan.fence)
+    done = _done(session, plan)
     for number in range(plan.segments):
         if number not in done:
             session.send(BACKUP_SEGMENT, *session.job.texts(), plan.fence, number)

@@ -114,9 +114,10 @@ class BackupSession:
         Before they are removed an attempt may still have to say that the job is done.
         """
         job = self.job.id
-        return self._holds(layout.snapshot_name(job)) and not self._holds(layout.plan_name(job))
+        return self.holds(layout.snapshot_name(job)) and not self.holds(layout.plan_name(job))
 
-    def _holds(self, name: str) -> bool:
+    def holds(self, name: str) -> bool:
+        """Whether the repository has that object."""
         try:
             self.store.size(name)
         except ObjectMissing:
@@ -136,11 +137,17 @@ class BackupSession:
     def stream(self, epoch: int, index: Index) -> ChunkStream:
         """A fresh stream for one segment, sealing in `epoch`."""
         self.keys.sealing_epoch = epoch
-        sizes = chunk_sizes(read_config(self.store, self.vault, self.keys))
         ids = ChunkIds(self.keys.chunk_id_key())
         stream_buffer, pack_buffer = self.own.scratch()
         packs = PackWriter(self.vault, epoch, self.keys, buffer=pack_buffer)
-        return ChunkStream(self.store, ids, Chunker(ids.seed, sizes), index, packs, stream_buffer)
+        return ChunkStream(self.store, ids, self._chunker(ids), index, packs, stream_buffer)
+
+    def chunker(self) -> Chunker:
+        """The vault's chunker."""
+        return self._chunker(ChunkIds(self.keys.chunk_id_key()))
+
+    def _chunker(self, ids: ChunkIds) -> Chunker:
+        return Chunker(ids.seed, chunk_sizes(read_config(self.store, self.vault, self.keys)))
 
 
 def log_damaged(name: str, error: RepositoryError) -> None:
