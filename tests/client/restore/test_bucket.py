@@ -11,8 +11,9 @@ import msgspec
 import pytest
 from blake3 import blake3
 
-from client.restore.bucket import BucketAssembler, BucketTarget, Uploads, key_of
+from client.restore.bucket import BucketAssembler, BucketTarget, key_of
 from client.restore.finish import Finisher
+from client.restore.uploads import Uploads
 from config.settings import StoreSettings
 from crypto.parcel import OpenParcel
 from repository.s3.client import forget_clients
