@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Final
 
 import click
@@ -60,6 +60,8 @@ class LazyGroup(click.Group):
 
 def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
+        from importlib import metadata  # as long to import as the rest together
+
         click.echo(f"strongroom {metadata.version('strongroom')}")
         ctx.exit()
 
