@@ -1,4 +1,4 @@
-"""Uploads in parts: the unfinished ones of a restore, and an object that comes in several pieces and leaves in parts."""
+"""Uploads in parts: the unfinished ones of a restore, and an object that comes in pieces and leaves in parts."""
 
 import fcntl
 import os
