@@ -23,7 +23,7 @@ causes: these errors may pass through a worker's log (DESIGN.md, guarantee 1). `
 """
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Final, Literal, NamedTuple, Protocol, Self
 
@@ -102,8 +102,11 @@ class Reader(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def expect(self, wanted: Sequence[Wanted]) -> None:
-        """Says what `read` will be asked for, in that order: a source that is far away fetches some of it ahead."""
+    def expect(self, wanted: Iterable[Wanted]) -> None:
+        """Says what `read` will be asked for, in that order: a source that is far away fetches some of it ahead.
+
+        Taken from bit by bit, and not at all where the system reads ahead by itself.
+        """
         ...
 
     def describe(self, path: bytes, kind: Kind) -> ReadItem:

@@ -1,6 +1,6 @@
 """The file system as a source: walking and reading behind the interface that every source has."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -21,7 +21,7 @@ class FileReader:
     ) -> None:
         pass
 
-    def expect(self, wanted: Sequence[Wanted]) -> None:
+    def expect(self, wanted: Iterable[Wanted]) -> None:
         """See Reader."""
 
     def describe(self, path: bytes, kind: Kind) -> ReadItem:

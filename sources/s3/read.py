@@ -6,7 +6,7 @@ is taken of anything else.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from types import TracebackType
@@ -50,7 +50,7 @@ class ObjectReader:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def expect(self, wanted: Sequence[Wanted]) -> None:
+    def expect(self, wanted: Iterable[Wanted]) -> None:
         """See Reader."""
         self._plan = chain(self._plan, ((each, *piece) for each in wanted for piece in _cut(each)))
         self._ask()

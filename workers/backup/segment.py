@@ -73,7 +73,7 @@ class SegmentWriter:
         Raises:
             StoreError, StrongroomError: the repository or a key failed; nothing is committed.
         """
-        self._reader.expect([_wanted(item) for item in items if item.kind == "f" and not self._is_same(item)])
+        self._reader.expect(_wanted(item) for item in items if item.kind == "f" and not self._is_same(item))
         done = 0
         for count, item in enumerate(items):
             try:
