@@ -1,20 +1,23 @@
-"""One connection to the broker, in as much of its protocol as a command needs.
+"""One connection to the broker, in as much as a command needs: words out, an answer in, both by hiredis.
 
 The usual client libraries take a quarter of a second of processor time to import, which is more than the rest of a
-command. The protocol is RESP2 (valkey.io/topics/protocol).
+command.
 """
 
 import socket
-from typing import BinaryIO, Final, TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+import hiredis
 
 from config.broker import SOCKET_SCHEME, BrokerSettings, tls_options
 
 DEFAULT_PORT: Final = 6379
-MAX_LINE: Final = 64 * 1024
-MAX_VALUE: Final = 64 << 20
-"""Longest value that is believed; the embedded server takes half of that."""
-MAX_ITEMS: Final = 1024
+MAX_ANSWER: Final = 64 << 20
+"""Bytes of the longest answer that is believed; the embedded server takes half of that."""
+_PIECE: Final = 64 << 10
+
+_ENDLESS: Final = "an answer that is longer than any"
 
 Reply: TypeAlias = "bytes | int | list[Reply] | None"
 
@@ -35,19 +38,27 @@ class Wire:
         broker: says how TLS is done.
         connect_timeout_s: until it is connected.
         timeout_s: until an answer has come, beyond what a call itself waits for.
+        longest: bytes of an answer that is believed.
 
     Raises:
         ConfigError: the broker's TLS files cannot be read.
     """
 
     def __init__(
-        self, url: str, broker: BrokerSettings, *, connect_timeout_s: float, timeout_s: float
+        self,
+        url: str,
+        broker: BrokerSettings,
+        *,
+        connect_timeout_s: float,
+        timeout_s: float,
+        longest: int = MAX_ANSWER,
     ) -> None:
         self._place = urlsplit(url)
         self._tls = tls_options(broker, url)
         self._connect_timeout_s, self._timeout_s = connect_timeout_s, timeout_s
+        self._longest = longest
         self._socket: socket.socket | None = None
-        self._answers: BinaryIO | None = None
+        self._reader = hiredis.Reader(protocolError=WireError, replyError=Refused)
 
     def call(self, *words: bytes | str | float, wait_s: float = 0.0) -> Reply:
         """Say a command and return the answer.
@@ -73,16 +84,13 @@ class Wire:
 
     def close(self) -> None:
         """Close the connection; the next call makes another one."""
-        answers, self._answers = self._answers, None
         connection, self._socket = self._socket, None
-        if answers is not None:
-            answers.close()
         if connection is not None:
             connection.close()
 
     def _connect(self) -> None:
         self._socket = self._secured(_dial(self._place, self._connect_timeout_s))
-        self._answers = self._socket.makefile("rb")
+        self._reader = hiredis.Reader(protocolError=WireError, replyError=Refused)
         user, password = unquote(self._place.username or ""), unquote(self._place.password or "")
         try:
             if user or password:
@@ -112,52 +120,36 @@ class Wire:
     def _ask(self, words: tuple[bytes | str | float, ...], wait_s: float) -> Reply:
         assert self._socket is not None
         self._socket.settimeout(self._timeout_s + wait_s)
-        self._socket.sendall(_encoded(words))
+        self._socket.sendall(hiredis.pack_command(words))  # type: ignore[arg-type]  # its stub asks for one word
         return self._reply()
 
     def _reply(self) -> Reply:
-        line = self._line()
-        kind, rest = line[:1], line[1:]
-        if kind == b"+":
-            return rest
-        if kind == b"-":
-            raise Refused(rest.decode(errors="replace"))
-        if kind == b":":
-            return _number(rest)
-        if kind == b"$":
-            return self._value(_number(rest))
-        if kind == b"*" and _number(rest) <= MAX_ITEMS:
-            return None if rest == b"-1" else self._items(_number(rest))
-        raise WireError("an answer of an unknown kind")
+        assert self._socket is not None
+        reader, left = self._reader, self._longest
+        while (reply := reader.gets()) is False:
+            data = self._socket.recv(min(_PIECE, left))
+            if not data:
+                raise (
+                    ConnectionResetError("the broker closed the connection") if left else WireError(_ENDLESS)
+                )
+            left -= len(data)
+            reader.feed(data)
+        if isinstance(reply, Refused):
+            raise reply
+        return _checked(reply)
 
-    def _items(self, count: int) -> list[Reply]:
-        try:
-            return [self._reply() for _ in range(count)]
-        except Refused as error:
-            raise WireError("an answer with an error inside") from error
 
-    def _value(self, length: int) -> bytes | None:
-        if length == -1:
-            return None
-        if not 0 <= length <= MAX_VALUE:
-            raise WireError("an answer that is longer than any")
-        return self._exactly(length + 2)[:-2]
+def _checked(reply: object) -> Reply:
+    """A reply of the kinds that RESP 2 has, without errors inside.
 
-    def _line(self) -> bytes:
-        assert self._answers is not None
-        line = self._answers.readline(MAX_LINE)
-        if not line:
-            raise ConnectionResetError("the broker closed the connection")
-        if not line.endswith(b"\r\n"):
-            raise WireError("an answer without an end")
-        return line[:-2]
-
-    def _exactly(self, length: int) -> bytes:
-        assert self._answers is not None
-        data = self._answers.read(length)
-        if len(data) < length:
-            raise ConnectionResetError("the broker closed the connection")
-        return data
+    Raises:
+        WireError: it is another.
+    """
+    if isinstance(reply, list):
+        return [_checked(item) for item in reply]
+    if reply is None or (isinstance(reply, bytes | int) and not isinstance(reply, bool)):
+        return reply
+    raise WireError("an answer of an unknown kind")
 
 
 def _dial(place: SplitResult, timeout_s: float) -> socket.socket:
@@ -178,11 +170,6 @@ def _database(place: SplitResult) -> int:
     if place.scheme == SOCKET_SCHEME:
         return _number(parse_qs(place.query).get("virtual_host", ["0"])[0].encode())
     return _number(place.path.strip("/").encode() or b"0")
-
-
-def _encoded(words: tuple[bytes | str | float, ...]) -> bytes:
-    parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-    return b"".join([b"*%d\r\n" % len(parts), *(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)])
 
 
 def _number(text: bytes) -> int:

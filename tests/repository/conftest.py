@@ -50,6 +50,7 @@ class Repo:
         self.store = DirectoryPruner(folder, create=True)
         self.vault = VaultId(b"T" * 16, b"V" * 16)
         self.keys = HeldKeys()
+        self.meta = b"meta"
         self.ids = ChunkIds(self.keys.chunk_key)
         for purpose, epoch in ((CHUNK_ID, 0), (DEK, 1)):
             record = KeyRecord(1, *self.vault, purpose, epoch, "cmk", "", b"wrapped", 0)
@@ -74,7 +75,7 @@ class Repo:
             data = files[path]
             stream.begin()
             feed(stream, data)
-            builder.add(Described(path, "f", len(data), b"stamp", b"meta"), stream.end())
+            builder.add(Described(path, "f", len(data), b"stamp", self.meta), stream.end())
         stream.finish()
         return builder.build(stream), stream.stored
 
