@@ -13,7 +13,7 @@ from repository.access import KeyRing, VaultId
 from repository.buffers import scratch
 from repository.chunker import MAX_CHUNK
 from repository.errors import ChunkDamaged, ChunkMissing, FormatError, ObjectMissing, RepositoryError
-from repository.index import Index, Location
+from repository.index import ChunkIndex, Location
 from repository.layout import pack_name
 from repository.store import ReadStore
 
@@ -77,7 +77,7 @@ class Fetcher:
         store: ReadStore,
         vault: VaultId,
         keys: KeyRing,
-        index: Index,
+        index: ChunkIndex,
         room: FetchRoom | None = None,
     ) -> None:
         self._store = store

@@ -4,21 +4,16 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from repository.builder import Described, ManifestBuilder, absent_chunks, is_whole
-from repository.index import Index
+from repository.cache.files import KnownFiles
+from repository.index import ChunkIndex
 from repository.manifest import WHOLE, Entry, Manifest, Stats, WorkItem
 from repository.stream import ChunkStream, Mark
 from sources.source import Note, Reader, ReadItem, Skipped, SourceError, Wanted
 from workers.backup.cut import span
+from workers.backup.known import Known, KnownContent, Place
 
 PROGRESS_EVERY = 64
 """Items between two looks at the clock."""
-
-
-class _Known(NamedTuple):
-    """An entry of the parent snapshot, and the manifest whose chunk table its extents refer to."""
-
-    entry: Entry
-    manifest: Manifest
 
 
 class Outcome(NamedTuple):
@@ -39,27 +34,30 @@ class SegmentWriter:
         index: tells whether the chunks of an unchanged file are still there.
         parents: the manifests of the parent snapshot that overlap this segment.
         progress: called now and then with files and bytes done.
+        files: what this host remembers of files that it has stored; None without it.
     """
 
     def __init__(
         self,
         stream: ChunkStream,
         reader: Reader,
-        index: Index,
+        index: ChunkIndex,
         parents: Iterable[Manifest],
         progress: Callable[[int, int], None],
+        files: KnownFiles | None = None,
     ) -> None:
         self._stream = stream
         self._reader = reader
         self._progress = progress
-        self._known: dict[tuple[bytes, int], _Known] = {}
+        self._known: dict[tuple[bytes, int], Known] = {}
         for manifest in parents:
             absent = absent_chunks(manifest, index)
             self._known.update(
-                ((entry.path, entry.part_offset), _Known(entry, manifest))
+                ((entry.path, entry.part_offset), Known(entry, manifest))
                 for entry in manifest.entries
                 if is_whole(entry, absent)
             )
+        self._content = KnownContent(stream, self._known.values, files, again=not self._known)
         self._builder = ManifestBuilder()
         self._errors: list[Note] = []
         self._skipped: list[Note] = []
@@ -88,6 +86,7 @@ class SegmentWriter:
                 self._progress(count, done)
         stream = self._stream
         stream.finish()
+        self._content.remember()
         manifest = self._builder.build(stream) if len(self._builder) else None
         stats = Stats(
             self._new,
@@ -115,14 +114,14 @@ class SegmentWriter:
         known = self._known_of(item)
         return known is not None and known.entry.stamp == item.stamp
 
-    def _known_of(self, item: WorkItem) -> _Known | None:
+    def _known_of(self, item: WorkItem) -> Known | None:
         """The parent's entry of the same thing, or of the same part of it."""
         known = self._known.get((item.path, item.part_offset))
         if known is not None and (known.entry.kind, known.entry.part_length) != (item.kind, item.part_length):
             return None
         return known
 
-    def _read(self, item: WorkItem, known: _Known | None) -> None:
+    def _read(self, item: WorkItem, known: Known | None) -> None:
         stream = self._stream
         stream.begin()
         found = self._reader.read(_wanted(item), stream)
@@ -133,9 +132,21 @@ class SegmentWriter:
             stream.rollback(mark)
             self._builder.keep(_described(item, found), known.manifest, known.entry)
             self._kept += 1
+            return
+        self._new += 1
+        place = self._content.find(mark) if mark.end > mark.start else None
+        if place is None or not stream.rollback(mark):
+            # What has left the buffer is in chunks already, whether a file refers to them or not.
+            place = mark
+        self._put(_described(item, found), place, mark.digest)
+
+    def _put(self, described: Described, place: Place, digest: bytes) -> None:
+        if isinstance(place, Mark):
+            self._builder.add(described, place)
+        elif isinstance(place, Known):
+            self._builder.keep(described, place.manifest, place.entry)
         else:
-            self._builder.add(_described(item, found), mark)
-            self._new += 1
+            self._builder.reuse(described, digest, place)
 
 
 def _wanted(item: WorkItem) -> Wanted:

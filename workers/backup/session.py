@@ -2,16 +2,16 @@
 
 import logging
 import os
-from dataclasses import dataclass, field
 
 from config.errors import StrongroomError
-from crypto.chunkid import ChunkIds
+from crypto.chunkid import ChunkIds, FileNames
 from crypto.job import BackupSpec, InitSpec
 from repository import layout
 from repository.buffers import scratch
+from repository.cache.files import KnownFiles
 from repository.chunker import Chunker
 from repository.errors import ObjectMissing, RepositoryError
-from repository.index import Index
+from repository.index import ChunkIndex
 from repository.pack import PackWriter, buffer_size
 from repository.store import WriteStore
 from repository.stores import open_writer
@@ -20,6 +20,7 @@ from repository.vault import chunk_sizes, read_config
 from sources.filesystem.files import FileSource
 from sources.source import Source
 from workers.admission import Job
+from workers.indexes import file_tables, host_indexes
 from workers.keys import Send, VaultKeys
 from workers.process import Process
 
@@ -27,30 +28,21 @@ logger = logging.getLogger(__name__)
 
 BUCKETS = b"s3://"
 """What a path begins with that is the URI of a bucket; those of files begin with a slash."""
-INDEXES = 4
-"""Vaults whose index a process keeps in memory."""
 
 
 class WrongSpec(StrongroomError):
     """The job's spec is of another kind than the task."""
 
 
-@dataclass
 class BackupProcess:
     """What a backup process keeps from task to task: indexes by vault, and the buffers of the hot path."""
 
-    process: Process
-    indexes: dict[bytes, Index] = field(default_factory=dict)
-    last_job: bytes = b""
-    buffers: tuple[memoryview, memoryview] | None = None
-
-    def index(self, vault: bytes) -> Index:
-        """The index of a vault as far as it is loaded."""
-        if vault not in self.indexes:
-            while len(self.indexes) >= INDEXES:
-                self.indexes.pop(next(iter(self.indexes)))
-            self.indexes[vault] = Index()
-        return self.indexes[vault]
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.indexes = host_indexes(process.home, process.role)
+        self.files = file_tables(process.home, process.role)
+        self.last_job = b""
+        self.buffers: tuple[memoryview, memoryview] | None = None
 
     def scratch(self) -> tuple[memoryview, memoryview]:
         """The stream's and the pack's buffer: one of each, because a process does one task after another."""
@@ -124,9 +116,9 @@ class BackupSession:
             return False
         return True
 
-    def index(self) -> Index:
+    def index(self) -> ChunkIndex:
         """The vault's index with every index object that is in the store now."""
-        index = self.own.index(self.vault.vault)
+        index = self.own.indexes.of(self.vault)
         if self.own.last_job != self.job.id:
             # Packs of another job that no index names may be gone: what ended jobs leave is removed.
             index.forget_unindexed()
@@ -134,7 +126,13 @@ class BackupSession:
         index.refresh(self.store, self.vault, self.keys, log_damaged)
         return index
 
-    def stream(self, epoch: int, index: Index) -> ChunkStream:
+    def files(self) -> KnownFiles:
+        """The files that this host has stored in the vault."""
+        table = self.own.files.of(self.vault)
+        table.open()
+        return KnownFiles(table, FileNames(self.keys.chunk_id_key()))
+
+    def stream(self, epoch: int, index: ChunkIndex) -> ChunkStream:
         """A fresh stream for one segment, sealing in `epoch`."""
         self.keys.sealing_epoch = epoch
         ids = ChunkIds(self.keys.chunk_id_key())

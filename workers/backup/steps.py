@@ -97,6 +97,7 @@ def _describe(session: BackupSession, reporter: Reporter, segment: bytes, number
             index,
             _parents(session, work.parents),
             lambda files, done: reporter.progress(number, files, done),
+            session.files(),
         )
         found = writer.describe(work.items)
     session.keys.charge(epoch, stream.chunks_new, stream.bytes_stored)

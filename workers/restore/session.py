@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.errors import StrongroomError
@@ -11,19 +10,19 @@ from repository.buffers import Reused
 from repository.catalog import read_manifest, read_snapshot, read_snapshots
 from repository.errors import FormatError, ObjectMissing, RepositoryError
 from repository.fetch import FetchRoom, fetch_room
-from repository.index import Index
+from repository.index import ChunkIndex
 from repository.manifest import ManifestRef, Snapshot
 from repository.place import FolderPlace, S3Place, parse_place
 from repository.store import ReadStore, WriteStore
 from repository.stores import open_reader, open_writer
 from repository.vault import read_config
 from workers.admission import Job
+from workers.indexes import host_indexes
 from workers.keys import Send, VaultKeys
 from workers.process import Process
 from workers.restore.batch import PARCEL_BYTES
 from workers.restore.select import Selection
 
-INDEXES = 4
 MIN_PREFIX = 4
 LATEST = "latest"
 
@@ -48,29 +47,21 @@ class ForeignDelivery(StrongroomError):
     """The request names a delivery area that this worker may not write to."""
 
 
-@dataclass
 class RestoreProcess:
     """What a restore process keeps from task to task: the indexes of the vaults it last read, and its buffers."""
 
-    process: Process
-    indexes: dict[bytes, Index] = field(default_factory=dict)
-    sealed: Reused = field(default_factory=Reused)
-    """For the parcel that is being written."""
-    _fetching: FetchRoom | None = None
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.indexes = host_indexes(process.home, process.role)
+        self.sealed = Reused()
+        """For the parcel that is being written."""
+        self._fetching: FetchRoom | None = None
 
     def fetching(self) -> FetchRoom:
         """For the chunks of one parcel."""
         if self._fetching is None:
             self._fetching = fetch_room(PARCEL_BYTES)
         return self._fetching
-
-    def index(self, vault: bytes) -> Index:
-        """The index of a vault as far as it is loaded."""
-        if vault not in self.indexes:
-            while len(self.indexes) >= INDEXES:
-                self.indexes.pop(next(iter(self.indexes)))
-            self.indexes[vault] = Index()
-        return self.indexes[vault]
 
 
 class RestoreSession:
@@ -111,9 +102,9 @@ class RestoreSession:
         """
         read_config(self.store, self.vault, self.keys)
 
-    def index(self) -> Index:
+    def index(self) -> ChunkIndex:
         """The vault's index with every index object that is in the store now."""
-        index = self.own.index(self.vault.vault)
+        index = self.own.indexes.of(self.vault)
         index.refresh(self.store, self.vault, self.keys, _ignore_damaged)
         return index
 
