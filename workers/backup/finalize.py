@@ -85,13 +85,13 @@ class _Results:
 
 
 def _snapshot(session: BackupSession, plan: Plan, results: _Results) -> Snapshot:
-    spec = session.spec
+    spec, source = session.spec, session.source()
     refs = list(heapq.merge(plan.kept, results.refs, key=_order))
     return Snapshot(
         id=session.job.id,
         time_ns=plan.time_ns,
-        hostname=spec.hostname,
-        paths=list(spec.paths),
+        hostname=source.host or spec.hostname,
+        paths=list(source.roots),
         excludes=list(spec.excludes),
         tags=list(spec.tags),
         parent=plan.parent,

@@ -1,6 +1,7 @@
 """What the three steps of a backup share: the repository opened for a job, its keys, its index."""
 
 import logging
+import os
 
 from config.errors import StrongroomError
 from crypto.chunkid import ChunkIds, FileNames
@@ -16,12 +17,17 @@ from repository.store import WriteStore
 from repository.stores import open_writer
 from repository.stream import BUFFER, ChunkStream
 from repository.vault import chunk_sizes, read_config
+from sources.filesystem.files import FileSource
+from sources.source import Source
 from workers.admission import Job
 from workers.indexes import file_tables, host_indexes
 from workers.keys import Send, VaultKeys
 from workers.process import Process
 
 logger = logging.getLogger(__name__)
+
+BUCKETS = b"s3://"
+"""What a path begins with that is the URI of a bucket; those of files begin with a slash."""
 
 
 class WrongSpec(StrongroomError):
@@ -82,6 +88,19 @@ class BackupSession:
         if not isinstance(self.job.spec, BackupSpec):
             raise WrongSpec("this job is no backup")
         return self.job.spec
+
+    def source(self) -> Source:
+        """Where the paths of the job are.
+
+        Raises:
+            StrongroomError: they name no place of one kind.
+        """
+        paths = self.spec.paths
+        if not any(path.startswith(BUCKETS) for path in paths):
+            return FileSource(paths)
+        from sources.s3.objects import ObjectSource  # a worker without S3 must not load its library
+
+        return ObjectSource([os.fsdecode(path) for path in paths], self.own.process.settings.store)
 
     def is_over(self) -> bool:
         """Whether the job's snapshot is committed and its working objects are removed: nobody waits for it any more.
