@@ -30,7 +30,7 @@ class FileReader:
 
     def read(self, wanted: Wanted, sink: Sink) -> ReadItem:
         """See Reader."""
-        return read(wanted.path, sink, wanted.offset, wanted.length)
+        return read(wanted.path, sink, wanted.offset, wanted.length, wanted.stamp)
 
 
 class FileSource:

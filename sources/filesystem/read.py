@@ -7,7 +7,7 @@ from typing import Final
 
 from sources.filesystem.longpath import PATH_LIMIT, reachable
 from sources.filesystem.metadata import encode, meta_of, read_xattrs
-from sources.filesystem.stamps import KINDS, settled_stamp
+from sources.filesystem.stamps import KINDS, settled_stamp, stamp_of
 from sources.source import Kind, ReadItem, Replaced, Sink, Skipped, unreadable, without_path
 
 MAX_RANGES: Final = 65_536
@@ -66,21 +66,25 @@ def _describe(near: bytes, path: bytes, kind: Kind | None) -> ReadItem:
     return ReadItem(settled_stamp(st), st.st_size if now == "f" else 0, meta, (), "", warnings)
 
 
-def read(path: bytes, sink: Sink, offset: int = 0, length: int | None = None) -> ReadItem:
+def read(path: bytes, sink: Sink, offset: int = 0, length: int | None = None, seen: bytes = b"") -> ReadItem:
     """Reads a regular file, or [offset, offset + length) of it, into `sink`; holes are not delivered.
 
     Never more than the size at the time of opening, so that a growing file ends. When the file shrank, what
     is there is delivered, `changed` says so, and `size` (of a whole file) or `ranges` (of a part) tell how
     much it was.
 
+    Args:
+        seen: the stamp of the walk. The parts of a file are read one by one, in any process: they are of one state
+            of it if each finds the file as the walk saw it, and `changed` says when this one does not.
+
     Raises:
         Vanished, Replaced, Unreadable: also in the middle; the caller then drops the bytes already delivered.
     """
     try:
         if len(path) <= PATH_LIMIT:
-            return _read(path, path, sink, offset, length)
+            return _read(path, path, sink, offset, length, seen)
         with reachable(path) as near:
-            return _read(near, path, sink, offset, length)
+            return _read(near, path, sink, offset, length, seen)
     except OSError as error:
         raise unreadable(path, error) from without_path(error)
 
@@ -108,7 +112,7 @@ def _open(near: bytes) -> int:
         return os.open(near, _FLAGS)
 
 
-def _read(near: bytes, path: bytes, sink: Sink, offset: int, length: int | None) -> ReadItem:
+def _read(near: bytes, path: bytes, sink: Sink, offset: int, length: int | None, seen: bytes) -> ReadItem:
     fd = _open(near)
     try:
         before = os.fstat(fd)
@@ -140,6 +144,8 @@ def _read(near: bytes, path: bytes, sink: Sink, offset: int, length: int | None)
     elif length is not None and offset + length > before.st_size:
         changed = "shrank before it was read"
         delivered = delivered or ((offset, max(0, end - offset)),)
+    elif length is not None and seen and stamp_of(before) != seen:
+        changed = "was modified before all of its parts were read"
     elif size == PSEUDO_LIMIT and before.st_size == 0:
         changed = "claims to be empty and does not end"
     return ReadItem(stamp, size, meta, delivered, changed, warnings)

@@ -14,6 +14,7 @@ from crypto import notes, report
 from repository import layout
 from repository.catalog import (
     finished_segments,
+    manifests_ahead,
     read_manifest,
     read_plan,
     read_snapshots,
@@ -23,6 +24,7 @@ from repository.catalog import (
 from repository.errors import FormatError, ObjectExists, ObjectMissing
 from repository.index import adopt_packs, write_indexes
 from repository.manifest import Entry, ManifestRef, Plan, Snapshot, Work
+from repository.store import ReadStore
 from repository.vault import read_config
 from sources.patterns import Patterns
 from sources.source import Note, Source
@@ -100,18 +102,18 @@ def _plan_anew(session: BackupSession, reporter: Reporter) -> Plan:
         on_skip=lambda path, why: tally.skipped.append((path, why)),
     )
     teller = _Teller(reporter, tally)
-    pieces = cut(
-        found, parent.manifests if parent else [], _reader(session), Seams(session.chunker(), source.look)
-    )
-    for piece in taper(pieces):
-        if isinstance(piece, Kept):
-            tally.kept.append(piece.ref)
-            continue
-        _hand_out(session, epoch, tally.segments, piece)
-        tally.segments += 1
-        tally.files += len(piece.items)
-        tally.bytes += sum(span(item) for item in piece.items)
-        teller.tell()
+    refs = parent.manifests if parent else []
+    with manifests_ahead(session.store, refs) as store:
+        pieces = cut(found, refs, _reader(session, store), Seams(session.chunker(), source.look))
+        for piece in taper(pieces):
+            if isinstance(piece, Kept):
+                tally.kept.append(piece.ref)
+                continue
+            _hand_out(session, epoch, tally.segments, piece)
+            tally.segments += 1
+            tally.files += len(piece.items)
+            tally.bytes += sum(span(item) for item in piece.items)
+            teller.tell()
     teller.tell(last=True)
     plan = Plan(
         fence,
@@ -176,12 +178,12 @@ def _parent(session: BackupSession, source: Source) -> Snapshot | None:
     return found
 
 
-def _reader(session: BackupSession) -> Callable[[ManifestRef], Sequence[Entry]]:
+def _reader(session: BackupSession, store: ReadStore) -> Callable[[ManifestRef], Sequence[Entry]]:
     """Reads the parent's manifests; one that is damaged counts as empty, so that its files are read again."""
 
     def read(ref: ManifestRef) -> Sequence[Entry]:
         try:
-            return read_manifest(session.store, session.vault, session.keys, ref).entries
+            return read_manifest(store, session.vault, session.keys, ref).entries
         except (FormatError, ObjectMissing) as error:
             log_damaged("a manifest of the parent", error)
             return ()

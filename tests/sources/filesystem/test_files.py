@@ -26,6 +26,22 @@ def test_what_a_walk_finds_can_be_read_whole_and_in_part(tmp_path: Path):
     assert source.host == ""
 
 
+def test_parts_of_two_states_of_a_file_are_told(tmp_path: Path):
+    path = tmp_path / "disk"
+    path.write_bytes(b"0123456789")
+    source = FileSource([os.fsencode(path)])
+    (file,) = source.walk(Patterns(), _never, _never)
+    with source.reader() as reader:
+        assert reader.read(Wanted(file.path, file.size, file.stamp, 0, 5), Bytes()).changed == ""
+        status = path.stat()
+        path.write_bytes(b"9876543210")
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        later = reader.read(Wanted(file.path, file.size, file.stamp, 5, 5), Bytes())
+        assert later.changed == "was modified before all of its parts were read"
+        # A whole file is of one state, whichever it is.
+        assert reader.read(Wanted(file.path, file.size, file.stamp), Bytes()).changed == ""
+
+
 def test_a_look_inside_gives_what_there_is_and_no_error(tmp_path: Path):
     (tmp_path / "file").write_bytes(b"0123456789")
     source = FileSource([os.fsencode(tmp_path)])
