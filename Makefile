@@ -87,10 +87,10 @@ lock: ## resolve the dependencies again (needs the `uv` command)
 demo: setup ## back up SRC (default: Python's library), restore it, compare, show what an onlooker sees
 	@$(BIN)/python -m client.demo $(if $(SRC),--source '$(SRC)')
 
-bench: setup ## measure against tar | zstd, restic and borg, in about 20 minutes; ARGS='--cases tree,big --rounds 5'
+bench: setup-dev ## measure against tar | zstd, restic and borg, in about 20 minutes; ARGS='--cases tree,big --rounds 5'
 	$(BIN)/python -m bench.run $(ARGS)
 
-bench-quick: setup ## the same on little data, in about 3 minutes
+bench-quick: setup-dev ## the same on little data, in about 3 minutes
 	$(BIN)/python -m bench.run --quick $(ARGS)
 
 bench-readme: setup ## put the latest full measurement into README.md

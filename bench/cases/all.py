@@ -1,5 +1,6 @@
 """The list of cases, and choosing among them."""
 
+from bench.cases.bucket import BUCKET
 from bench.cases.case import Case
 from bench.cases.changed import CHANGED
 from bench.cases.limits import LIMITS
@@ -12,7 +13,7 @@ from bench.cases.whole import BIG, TREE
 from bench.cases.workers import WORKERS
 from bench.errors import BenchError
 
-ALL = (TREE, BIG, CHANGED, ONE_SHOT, SINGLE, WORKERS, SERIES, STARTUP, LIMITS, MANY)
+ALL = (TREE, BIG, CHANGED, ONE_SHOT, SINGLE, WORKERS, BUCKET, SERIES, STARTUP, LIMITS, MANY)
 """In the order in which they are measured: what shares data comes together, what drops it comes last."""
 
 

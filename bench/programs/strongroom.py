@@ -110,7 +110,7 @@ class Strongroom:
     def prepare(self, place: Path) -> None:
         """As `Tool`."""
         self.installation.ensure_up(self._environment)
-        make_vault(self.installation, place)
+        make_vault(self.installation, place.name, place.as_uri())
 
     def backup(self, folder: Path, place: Path) -> Result:
         """As `Tool`."""
@@ -155,7 +155,7 @@ class OneShot(Strongroom):
     def prepare(self, place: Path) -> None:
         """As `Tool`."""
         self.installation.ensure_made()
-        make_vault(self.installation, place)
+        make_vault(self.installation, place.name, place.as_uri())
         self.installation.down()
 
     def _measured(self, *arguments: str) -> Result:
@@ -164,15 +164,16 @@ class OneShot(Strongroom):
         return replace(_told(done), peak={"command": done.peak, **watch.peak}, anonymous=watch.anonymous)
 
 
-def make_vault(installation: Installation, place: Path) -> None:
-    """Make a vault that is named after its place.
+def make_vault(installation: Installation, name: str, repository: str) -> None:
+    """Make a vault.
+
+    Args:
+        repository: its URI.
 
     Raises:
         BenchError: the command failed.
     """
-    installation.command(
-        "vault", "create", place.name, "--repo", place.as_uri(), "--kms", f"local-kms://{_CMK}"
-    )
+    installation.command("vault", "create", name, "--repo", repository, "--kms", f"local-kms://{_CMK}")
 
 
 def _told(done: Run) -> Result:
