@@ -70,7 +70,7 @@ test-redis: setup-dev ## the broker's permissions and several hosts again, on an
 	REDIS_SERVER=$$(command -v redis-server) $(BIN)/python -m pytest tests/config/test_acl.py tests/e2e/test_several_hosts.py $(ARGS)
 
 compose-test: setup ## build docker-compose.yml's images, back up and restore through it, scale it, take it down (Docker)
-	$(BIN)/python deploy/compose/trial.py
+	$(BIN)/python -m deploy.compose.trial
 
 deploy-files: setup ## write deploy/acl/ again from config/acl.py
 	$(BIN)/python -m config.acl deploy/acl
