@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from client.errors import BadArgument, MissingPath
 from config.queues import is_host
 from repository.errors import StoreUnsupported
-from repository.place import parse_place
+from repository.place import S3Place, parse_place
 from sources.patterns import Patterns
 
 LATEST = "latest"
@@ -166,3 +166,13 @@ def kms_uri(text: str) -> str:
             f"{text!r} is not the URI of a CMK", remedy="write local-kms://NAME or aws-kms://ARN"
         )
     return text
+
+
+def has_lock(repo: str) -> bool:
+    """Whether the objects of a vault's repository are locked (Object Lock).
+
+    Raises:
+        StoreUnsupported: the URI is not one that this release can open.
+    """
+    place = parse_place(repo)
+    return isinstance(place, S3Place) and bool(place.lock)
