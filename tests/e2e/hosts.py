@@ -26,9 +26,10 @@ READY_S = 60.0
 
 @dataclass
 class Host:
-    """One home; `run` runs the command there."""
+    """One home; `run` runs the command there, with further variables."""
 
     home: Path
+    variables: dict[str, str] = field(default_factory=dict)
 
     def run(
         self, *words: str, code: int = 0, module: str = "client.main"
@@ -46,7 +47,12 @@ class Host:
 
     def environment(self, base: dict[str, str]) -> dict[str, str]:
         """Only this home; somebody else's broker in CELERY_BROKER_URL must be ignored."""
-        return {**base, "STRONGROOM_HOME": str(self.home), "CELERY_BROKER_URL": "redis://localhost:1/0"}
+        return {
+            **base,
+            "STRONGROOM_HOME": str(self.home),
+            "CELERY_BROKER_URL": "redis://localhost:1/0",
+            **self.variables,
+        }
 
 
 @dataclass
