@@ -49,7 +49,6 @@ done
 cp pki/server-flower.crt /etc/strongroom/tls/
 cp pki/server-flower.key /etc/strongroom/secrets/
 echo "only for this trial" >/etc/strongroom/secrets/flower.password
-sed -i '/passphrase/d' /etc/strongroom/key-broker.toml # a key file, in place of a passphrase
 sed -i '/^..schedules/,$d' /etc/strongroom/scheduler.toml
 chmod 644 /etc/strongroom/*.toml /etc/strongroom/tls/*
 chmod 600 /etc/strongroom/secrets/*
@@ -87,7 +86,6 @@ client=/root/client
 mkdir -m 0700 $client
 export STRONGROOM_HOME=$client
 sed "s/broker\.example\.com/localhost/; s#/etc/strongroom/[a-z]*/#$client/#" "$units/examples/client.toml" >$client/config.toml
-printf '\n[delivery]\narea = "file:///srv/strongroom/delivery"\n' >>$client/config.toml
 cp pki/ca.crt pki/client.crt pki/client.key broker/client.password $client/
 strongroom identity new --role operator --name anna >/dev/null
 install -m 0644 $client/identities/operator.pub /tmp/anna.pub
