@@ -18,7 +18,7 @@ LOCK := --generate-hashes --no-header --python-version 3.11 --no-emit-index-url 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev compile test lint types layers unit test-redis compose-test systemd-test deploy-files fmt lock demo bench bench-quick clean
+.PHONY: help setup setup-dev compile test lint types layers unit test-redis compose-test systemd-test deploy-files fmt lock demo bench bench-quick bench-readme clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -90,11 +90,14 @@ lock: ## resolve the dependencies again (needs the `uv` command)
 demo: setup ## back up SRC (default: Python's library), restore it, compare, show what an onlooker sees
 	@$(BIN)/python -m client.demo $(if $(SRC),--source '$(SRC)')
 
-bench: setup ## measure against tar | zstd and restic; ARGS='--rounds 5'
+bench: setup ## measure against tar | zstd, restic and borg, in about 20 minutes; ARGS='--cases tree,big --rounds 5'
 	$(BIN)/python -m bench.run $(ARGS)
 
-bench-quick: setup ## the same on little data, in about a minute
+bench-quick: setup ## the same on little data, in about 3 minutes
 	$(BIN)/python -m bench.run --quick $(ARGS)
+
+bench-readme: setup ## put the latest full measurement into README.md
+	$(BIN)/python -m bench.readme
 
 clean: ## remove what setup and the checks made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

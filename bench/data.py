@@ -8,24 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import BenchError
+from bench.sizes import Sizes
 
 SMALL = 512 * 1024
 """Longest file of the tree, in bytes."""
-_PIECE = 16 << 20
+SMALL_NAME = "small.txt"
+"""The small file between the big ones."""
+_NOTE = b"A few lines that somebody wants back from between gigabytes.\n" * 60
+_PIECE = 1 << 20
 _SALT = 16
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How much to measure with; both `files` and `tree_bytes` are reached, bytes of `random` are incompressible."""
-
-    files: int
-    tree_bytes: int
-    random: int
-
-
-FULL = Sizes(files=50_000, tree_bytes=800_000_000, random=1 << 30)
-QUICK = Sizes(files=4_000, tree_bytes=50_000_000, random=128 << 20)
 
 
 @dataclass(frozen=True)
@@ -73,15 +64,16 @@ def make_tree(folder: Path, sources: Sequence[Path], sizes: Sizes) -> Dataset:
 
 
 def make_big(folder: Path, tree: Path, sizes: Sizes) -> Dataset:
-    """One file of random bytes and one tar file of the tree."""
+    """One file of random bytes, one tar file of the tree, and a small file whose name sorts between theirs."""
     folder.mkdir(parents=True)
     with (folder / "random.bin").open("wb") as out:
         left = sizes.random
         while left:
             left -= out.write(os.urandom(min(left, _PIECE)))
     archive = shutil.make_archive(str(folder / "tree"), "tar", tree.parent, tree.name)
-    total = sizes.random + os.path.getsize(archive)
-    return Dataset("big", folder, 2, total)
+    (folder / SMALL_NAME).write_bytes(_NOTE)
+    total = sizes.random + os.path.getsize(archive) + len(_NOTE)
+    return Dataset("big", folder, 3, total)
 
 
 def compare(original: Path, restored: Path) -> None:

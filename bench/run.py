@@ -1,39 +1,56 @@
-"""Measure Strongroom beside `tar | zstd -1 -T2` and restic, and write the table: `make bench`, `make bench-quick`.
+"""Measure Strongroom beside `tar | zstd -1 -T2`, restic and borg, and write tables and plots: `make bench`.
 
-    python -m bench.run [--quick] [--rounds N] [--tools strongroom,tar,restic] [--dir FOLDER] ...
+    python -m bench.run [--quick] [--cases tree,big,...] [--rounds N] [--tools strongroom,tar,...] [--dir FOLDER] ...
 
 Source, repository and target lie below --dir, by default on the tmpfs that every Linux has at /dev/shm: disks are not
-what is compared. The full measurement needs about 8 GB there.
+what is compared. The full measurement needs about 10 GB there. A case that fails is reported, and the others go on;
+the exit code is then 1.
 """
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import data, report
+from bench import report
+from bench.bench import Bench
+from bench.cases.all import ALL, choose
+from bench.cases.case import Case
+from bench.data import python_folders
 from bench.errors import BenchError
-from bench.rounds import measure
-from bench.strongroom import Strongroom
-from bench.tools import Borg, Restic, TarZstd, Tool
+from bench.machine import file_system, free_bytes, machine
+from bench.material import Material
+from bench.programs.borg import Borg
+from bench.programs.kopia import Kopia
+from bench.programs.restic import Restic
+from bench.programs.rustic import Rustic
+from bench.programs.strongroom import Installation, Strongroom
+from bench.programs.tar import TarZstd
+from bench.programs.tool import Tool
+from bench.releases import Offline
+from bench.sizes import FULL, MB, QUICK, Sizes
 
 RESULTS = Path(__file__).parent / "results"
-ROOM = {True: 1 << 30, False: 9 << 30}
-"""Free bytes wanted below --dir, quick or not."""
+FULL_ROUNDS, QUICK_ROUNDS = 3, 1
+_QUICK_ROOM = 0.1
+"""What a case needs in quick, as a share of what it needs in full."""
+_GIB = 1 << 30
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Entry point; returns the exit code: 0, or 1 if anything could not be measured."""
     options = _options(arguments)
     try:
+        cases = choose(options.cases)
         with tempfile.TemporaryDirectory(prefix="strongroom-bench-", dir=options.dir) as folder:
-            _run(options, Path(folder))
+            return _run(options, cases, Path(folder))
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -43,79 +60,131 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="little data: shows that all works, not how fast"
     )
-    parser.add_argument("--rounds", type=int, default=3, metavar="N")
-    parser.add_argument("--tools", default="strongroom,tar,restic", help="of strongroom, tar, restic, borg")
+    names = ",".join(case.name for case in ALL)
+    parser.add_argument("--cases", default="all", metavar="A,B", help=f"of {names}; default: all")
+    parser.add_argument("--rounds", type=int, metavar="N", help="default: 3, in quick 1")
+    parser.add_argument(
+        "--tools", metavar="A,B", help="of strongroom,tar,restic,borg,kopia,rustic; default: all"
+    )
     parser.add_argument("--files", type=int, metavar="N", help="files in the tree, at least")
     parser.add_argument("--tree-mb", type=int, metavar="MB", help="size of the tree, at least")
     parser.add_argument("--random-mb", type=int, metavar="MB", help="size of the big random file")
+    parser.add_argument("--many", type=int, metavar="N", help="files of the larger synthetic tree")
+    parser.add_argument("--few", type=int, metavar="N", help="files of the smaller one")
+    parser.add_argument("--releases", type=int, metavar="N", help="releases in the series")
     parser.add_argument(
         "--source", action="append", type=Path, metavar="FOLDER", help="take the tree's files here"
     )
     parser.add_argument("--dir", type=Path, default=Path("/dev/shm"), help="where all of it lies")  # noqa: S108
     parser.add_argument(
-        "--results", type=Path, default=RESULTS, metavar="FOLDER", help="where the table goes"
+        "--downloads",
+        type=Path,
+        metavar="FOLDER",
+        help="keep what is fetched there; default: below --dir, removed",
     )
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help="where the tables go")
     options = parser.parse_args(arguments)
+    options.rounds = options.rounds or (QUICK_ROUNDS if options.quick else FULL_ROUNDS)
     if options.rounds < 1:
         parser.error("--rounds is at least 1")
     return options
 
 
-def _run(options: argparse.Namespace, folder: Path) -> None:
-    if shutil.disk_usage(folder).free < ROOM[options.quick]:
-        raise BenchError(f"{ROOM[options.quick] >> 30} GiB of free space are needed; name a roomier --dir")
-    strongroom = Strongroom(folder / "home")
-    tools = _tools(options.tools, strongroom)
+def _run(options: argparse.Namespace, cases: Sequence[Case], folder: Path) -> int:
+    installation = Installation(folder / "home")
+    tools = _tools(options.tools, installation)
     versions = {tool.name: tool.version() for tool in tools}
     present = [tool for tool in tools if versions[tool.name] is not None]
-    datasets = _datasets(options, folder / "data")
-    room = folder / "room"
-    room.mkdir()
-    try:
-        if strongroom in present:
-            strongroom.start()
-        samples = measure(present, datasets, options.rounds, room, _say)
-    finally:
-        strongroom.stop()
-    stack = (
-        {"start": strongroom.start_seconds, "stop": strongroom.stop_seconds} if strongroom in present else {}
-    )
-    found = report.Report(
-        machine=report.machine(),
-        file_system=report.file_system(folder),
+    bench = Bench(
+        tools=present,
+        installation=installation if any(isinstance(tool, Strongroom) for tool in present) else None,
+        material=Material(folder / "data", _sizes(options), options.source or python_folders(), _say),
+        room=folder / "room",
+        downloads=options.downloads or folder / "downloads",
         rounds=options.rounds,
-        datasets=datasets,
+        quick=options.quick,
+        say=_say,
+    )
+    bench.room.mkdir()
+    skipped: dict[str, str] = {}
+    try:
+        for case in cases:
+            _measure(bench, case, skipped)
+    finally:
+        installation.down()
+    found = report.Report(
+        machine=machine(),
+        file_system=file_system(folder),
+        rounds=options.rounds,
+        quick=options.quick,
+        cases=[
+            report.About(case.name, case.about, case.cell, bench.notes.get(case.name, [])) for case in cases
+        ],
         versions=versions,
-        stack=stack,
-        samples=samples,
+        samples=bench.samples,
+        failures=bench.failures,
+        skipped=skipped,
     )
     written = report.write(found, options.results, "quick" if options.quick else "full")
     print(report.markdown(found))
     _say(f"written: {', '.join(path.name for path in written)} in {options.results.name}/")
+    return 1 if bench.failures else 0
 
 
-def _tools(names: str, strongroom: Strongroom) -> list[Tool]:
-    known: dict[str, Tool] = {"strongroom": strongroom, "tar": TarZstd(), "restic": Restic(), "borg": Borg()}
+def _measure(bench: Bench, case: Case, skipped: dict[str, str]) -> None:
+    """Measure one case; whatever goes wrong is written down, and the room is empty afterwards."""
+    try:
+        needed = (case.room + _unmade(bench)) * (_QUICK_ROOM if bench.quick else 1)
+        free = free_bytes(bench.room) / _GIB
+        if free < needed:
+            raise BenchError(f"needs {needed:.1f} GiB, {free:.1f} are free; name a roomier --dir")
+        case.run(bench)
+    except Offline as error:
+        if bench.quick and case.offline_is_fine:
+            skipped[case.name] = str(error)
+            _say(f"{case.name}: left out: {error}")
+        else:
+            bench.fail(case.name, "", error)
+    except (BenchError, OSError) as error:
+        bench.fail(case.name, "", error)
+    for left in bench.room.iterdir():
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _unmade(bench: Bench) -> float:
+    """Gibibytes that tree and big data will take when they are made."""
+    return 0.0 if len(bench.material.made()) > 1 else 3.2
+
+
+def _tools(names: str | None, installation: Installation) -> list[Tool]:
+    tools: tuple[Tool, ...] = (
+        Strongroom(installation),
+        TarZstd(),
+        Restic(),
+        Borg(),
+        Kopia(),
+        Rustic(),
+    )
+    known = {tool.key: tool for tool in tools}
+    if names is None:
+        return list(tools)
     wanted = [name.strip() for name in names.split(",")]
-    unknown = [name for name in wanted if name not in known]
-    if unknown:
+    if unknown := [name for name in wanted if name not in known]:
         raise BenchError(f"no such tool: {unknown[0]}; there are {', '.join(known)}")
     return [known[name] for name in wanted]
 
 
-def _datasets(options: argparse.Namespace, folder: Path) -> list[data.Dataset]:
-    sizes = data.QUICK if options.quick else data.FULL
-    sizes = replace(
+def _sizes(options: argparse.Namespace) -> Sizes:
+    sizes = QUICK if options.quick else FULL
+    return replace(
         sizes,
         files=options.files or sizes.files,
-        tree_bytes=(options.tree_mb or 0) * report.MB or sizes.tree_bytes,
+        tree_bytes=(options.tree_mb or 0) * MB or sizes.tree_bytes,
         random=(options.random_mb or 0) << 20 or sizes.random,
+        many=options.many or sizes.many,
+        few=options.few or sizes.few,
+        releases=options.releases or sizes.releases,
     )
-    tree = data.make_tree(folder / "tree", options.source or data.python_folders(), sizes)
-    _say(f"tree: {tree.files:,} files ({tree.salted:,} altered copies), {tree.bytes / report.MB:,.0f} MB")
-    big = data.make_big(folder / "big", tree.folder, sizes)
-    _say(f"big: {big.bytes / report.MB:,.0f} MB")
-    return [tree, big]
 
 
 def _say(line: str) -> None:
@@ -123,4 +192,6 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    # Whoever stops the measurement gets the room back, too: SIGTERM unwinds as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

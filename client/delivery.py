@@ -22,6 +22,7 @@ from config.home import OWNER_ONLY_DIR, OWNER_ONLY_FILE
 from config.settings import StoreSettings
 from crypto.errors import Malformed
 from crypto.parcel import MAX_PARCEL
+from repository.buffers import Reused
 from repository.errors import StoreError
 from repository.place import MAX_URI, FolderPlace, parse_place
 from repository.store import PruneStore
@@ -140,11 +141,9 @@ class ParcelReader:
     """
 
     def __init__(self, uri: str, job: bytes, settings: StoreSettings = StoreSettings()) -> None:  # noqa: B008
-        self._store: PruneStore = open_pruner(uri, settings)
-        place = parse_place(uri)
-        self._folder = place.path if isinstance(place, FolderPlace) else None
+        self._store: PruneStore = open_pruner(uri, settings, handover=True)
         self._job = job
-        self._buffer = bytearray()
+        self._buffer = Reused()
 
     def read(self, segment: int, sequence: int) -> memoryview:
         """A whole parcel, as it lies there; good until the next call.
@@ -158,21 +157,11 @@ class ParcelReader:
         size = self._store.size(name)
         if size > MAX_PARCEL:
             raise Malformed("a parcel is too large")
-        if size > len(self._buffer):
-            self._buffer = bytearray(size)
-        view = memoryview(self._buffer)[:size]
+        view = self._buffer.take(size)
         self._store.read_into(name, 0, view)
         return view
 
     def remove(self, segment: int, sequence: int) -> None:
-        """Remove a parcel that is done with.
-
-        In a folder not through the store, whose deletes are durable: syncing a folder would write out every restored
-        file first. What cannot be removed now is removed when the job ends.
-        """
-        name = parcel_name(self._job, segment, sequence)
-        with suppress(StoreError, FileNotFoundError):
-            if self._folder is None:
-                self._store.delete(name)
-            else:
-                (self._folder / name).unlink()
+        """Remove a parcel that is done with; what cannot be removed now is removed when the job ends."""
+        with suppress(StoreError):
+            self._store.delete(parcel_name(self._job, segment, sequence))

@@ -1,9 +1,11 @@
 """The `strongroom` command. Each verb is a module that is imported only when it is used."""
 
+import atexit
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module, metadata
+from contextlib import suppress
+from importlib import import_module
 from typing import Final
 
 import click
@@ -59,6 +61,8 @@ class LazyGroup(click.Group):
 
 def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
+        from importlib import metadata  # as long to import as the rest together
+
         click.echo(f"strongroom {metadata.version('strongroom')}")
         ctx.exit()
 
@@ -98,6 +102,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def run() -> None:
+    """The installed command: `main`, without taking the interpreter apart, which takes as long as a small backup."""
+    code = 1
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0
+    except BaseException:  # noqa: BLE001 - a bug, shown as Python shows it
+        sys.excepthook(*sys.exc_info())
+    atexit._run_exitfuncs()  # noqa: SLF001 - what was registered is done, also by libraries
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
 def _tell(error: StrongroomError, *, as_json: bool) -> int:
     if os.environ.get(DEBUG_VARIABLE):
         raise error
@@ -110,4 +130,4 @@ def _tell(error: StrongroomError, *, as_json: bool) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    run()

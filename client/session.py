@@ -9,7 +9,7 @@ from types import FrameType
 
 import click
 
-from client.broker import Mailbox, Publisher, warm_up
+from client.broker import Mailbox, Publisher
 from client.installation import Installation
 from client.stack import OneShotStack
 from config.broker import broker_url
@@ -78,7 +78,6 @@ def open_session(installation: Installation, *stack_arguments: str) -> Iterator[
         if not url:
             stack = OneShotStack(installation.home, *stack_arguments)
             cleanup.callback(stack.close)
-            warm_up()
             url = stack.wait_ready().broker_url
         started = time.monotonic() - begun
         mailbox = Mailbox(url, settings)

@@ -72,6 +72,11 @@ class Home:
         return self.root / "delivery"
 
     @property
+    def cache(self) -> Path:
+        """What workers remember of repositories, by role and vault; may be removed at any time when none runs."""
+        return self.root / "cache"
+
+    @property
     def logs(self) -> Path:
         """One log file for each role."""
         return self.root / "logs"
@@ -97,7 +102,15 @@ class Home:
         Raises:
             ConfigError: a folder cannot be made, is not a folder, or belongs to somebody else.
         """
-        for folder in (self.root, self.identities, self.kms_dir, self.delivery, self.logs, self.run_dir):
+        for folder in (
+            self.root,
+            self.identities,
+            self.kms_dir,
+            self.delivery,
+            self.cache,
+            self.logs,
+            self.run_dir,
+        ):
             _make_private(folder)
 
 

@@ -5,7 +5,7 @@ and one Cobblestone-256 message: a table, then the chunks' bytes, still compress
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -26,6 +26,9 @@ MAX_TABLE = 64 << 20
 MAX_NUMBER = 0xFFFF_FFFF
 """Segments and the parcels of one are numbered from 0 to this."""
 _LENGTH = struct.Struct(">I")
+
+Room = Callable[[int], memoryview]
+"""Gives that many writable bytes; what was in those that it gave before may be lost."""
 
 
 class Piece(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -113,12 +116,15 @@ def write_parcel(
     sequence: int,
     table: ParcelTable,
     payload: Sequence[Buffer],
+    *,
+    room: Room | None = None,
 ) -> list[Buffer]:
     """Seal one parcel under a fresh temporary key, which is wiped before this returns.
 
     Args:
         requester: HPKE public key of who asked for the restore.
         payload: the chunks' bytes in the order of `table.chunks`.
+        room: for the sealed bytes; fresh memory when there is none.
 
     Returns:
         The parcel as buffers to be written one after another.
@@ -138,7 +144,7 @@ def write_parcel(
         length = sealed_length(sum(map(len, parts)))
         if len(encoded) > MAX_TABLE or _LENGTH.size + len(head) + length > MAX_PARCEL:
             raise Malformed("a parcel is too large", remedy="put less into one parcel")
-        out = memoryview(bytearray(length))
+        out = (room or _fresh)(length)
         seal_into(temporary, bound, parts, out)
     finally:
         temporary.wipe()
@@ -153,12 +159,15 @@ def read_parcel(
     sequence: int,
     opening: HpkeKey,
     now_ms: int,
+    *,
+    room: Room | None = None,
 ) -> OpenParcel:
     """Check where a parcel comes from and what it belongs to, and open it.
 
     Args:
         data: the whole parcel, at most `MAX_PARCEL` bytes.
         opening: the requester's temporary private key.
+        room: for the plain bytes; fresh memory when there is none.
 
     Raises:
         Untrusted, Expired: not from an enrolled restore worker.
@@ -179,11 +188,15 @@ def read_parcel(
     temporary = SecretKey(plain_key)
     plain_key[:] = bytes(len(plain_key))
     try:
-        out = memoryview(bytearray(len(data) - body_at))
+        out = (room or _fresh)(len(data) - body_at)
         length = open_into(temporary, bound, data[body_at:], out)
     finally:
         temporary.wipe()
     return _split(out[:length])
+
+
+def _fresh(size: int) -> memoryview:
+    return memoryview(bytearray(size))
 
 
 def _split(plain: memoryview) -> OpenParcel:

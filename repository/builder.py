@@ -1,9 +1,10 @@
 """Puts a segment's manifest together from what was read anew and what is kept from the previous snapshot."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from repository.index import Index
+from repository.cache.files import Extent
+from repository.index import ChunkIndex
 from repository.layout import CHUNK_ID
 from repository.manifest import WHOLE, Entry, FileKind, Manifest
 from repository.stream import ChunkStream, Mark
@@ -50,6 +51,13 @@ class ManifestBuilder:
             extents += (self._kept_chunk(parent, old[at]), old[at + 1], old[at + 2])
         self._pending.append((found, _Kept(extents, entry.digest)))
 
+    def reuse(self, found: Described, digest: bytes, extents: Iterable[Extent]) -> None:
+        """A file whose data, of this BLAKE3, are in chunks that are stored."""
+        flat: list[int] = []
+        for chunk_id, chunk_length, offset, length in extents:
+            flat += (self._kept_number(chunk_id, chunk_length), offset, length)
+        self._pending.append((found, _Kept(flat, digest)))
+
     def keep_entry(self, parent: Manifest, entry: Entry) -> None:
         """`keep` of an entry of which nothing changed."""
         found = Described(
@@ -77,13 +85,16 @@ class ManifestBuilder:
 
     def _kept_chunk(self, parent: Manifest, number: int) -> int:
         chunk_id = parent.chunk_ids[number * CHUNK_ID : (number + 1) * CHUNK_ID]
+        return self._kept_number(chunk_id, parent.chunk_lengths[number])
+
+    def _kept_number(self, chunk_id: bytes, length: int) -> int:
         known = self._numbers.setdefault(chunk_id, len(self._numbers))
         if known == len(self._lengths):
-            self._lengths.append(parent.chunk_lengths[number])
+            self._lengths.append(length)
         return known
 
 
-def absent_chunks(parent: Manifest, index: Index) -> frozenset[int]:
+def absent_chunks(parent: Manifest, index: ChunkIndex) -> frozenset[int]:
     """Numbers of the parent's chunks that no indexed pack is known to hold: read their files again."""
     ids = [parent.chunk_ids[at : at + CHUNK_ID] for at in range(0, len(parent.chunk_ids), CHUNK_ID)]
     return frozenset(

@@ -26,7 +26,7 @@ from repository.objects import (
     put_struct,
 )
 from repository.pack import check_summary
-from repository.rules import check_manifest, check_path, check_ref, check_snapshot, describe
+from repository.rules import check_manifest, check_not_empty, check_path, check_ref, check_snapshot, describe
 from repository.store import ReadStore, WriteStore
 
 V = TypeVar("V")
@@ -45,7 +45,7 @@ def write_manifest(
         ObjectExists, TooLarge, StoreError: see `repository.objects`.
     """
     check_manifest(manifest)
-    describe(manifest, manifest_id, epoch, b"")
+    check_not_empty(manifest)
     header = vault.header(Kind.MANIFEST, epoch, manifest_id)
     name = layout.manifest_name(manifest_id)
     stored = put_struct(store, name, keys.dek(epoch), header, manifest, MAX_MANIFEST)

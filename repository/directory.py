@@ -28,11 +28,11 @@ from repository.errors import (
 )
 from repository.store import check_name, check_prefix, check_within
 
-_TEMPORARY = ".upload-"
+TEMPORARY = ".upload-"
 _FOLDER_MODE = 0o700
-_OBJECT_MODE = 0o600
+OBJECT_MODE = 0o600
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 # The one table from errno to error; what is not here is a plain StoreError. Rules: errno(3), link(2),
 # fsync(2).
@@ -68,7 +68,7 @@ _ERRORS: dict[int, tuple[type[StoreError], str]] = {
 
 
 @contextmanager
-def _translated(name: str) -> Iterator[None]:
+def translated(name: str) -> Iterator[None]:
     """Turn every OSError inside into the StoreError of the table."""
     try:
         yield
@@ -85,34 +85,34 @@ class DirectoryReader:
     """
 
     def __init__(self, root: Path) -> None:
-        with _translated(str(root)):
+        with translated(str(root)):
             if not root.is_dir():
                 raise StoreMissing(f"there is no folder {root}", remedy="check the path and the mount")
         self._root = root
 
     def get(self, name: str, limit: int) -> bytes:
         """See ReadStore."""
-        with _translated(name), self._opened(name) as (fd, size):
+        with translated(name), self._opened(name) as (fd, size):
             if size > limit:
                 raise ObjectDamaged(f"{name} has {size} bytes, more than the {limit} that its kind may have")
             return bytes(_fill(fd, name, 0, bytearray(size)))
 
     def get_range(self, name: str, offset: int, length: int) -> bytes:
         """See ReadStore."""
-        with _translated(name), self._opened(name) as (fd, size):
+        with translated(name), self._opened(name) as (fd, size):
             # Before the buffer is made, so that no length can ask for all memory.
             check_within(name, offset, length, size)
             return bytes(_fill(fd, name, offset, bytearray(length)))
 
     def read_into(self, name: str, offset: int, out: memoryview) -> None:
         """See ReadStore."""
-        with _translated(name), self._opened(name) as (fd, size):
+        with translated(name), self._opened(name) as (fd, size):
             check_within(name, offset, len(out), size)
             _fill(fd, name, offset, out)
 
     def size(self, name: str) -> int:
         """See ReadStore."""
-        with _translated(name), self._opened(name) as (_, size):
+        with translated(name), self._opened(name) as (_, size):
             return size
 
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
@@ -121,7 +121,7 @@ class DirectoryReader:
         return self._below(prefix, after)
 
     def _below(self, prefix: str, after: str) -> Iterator[str]:
-        with _translated(prefix):
+        with translated(prefix):
             try:
                 with os.scandir(self._root / prefix) as entries:
                     # A folder sorts as its names do: with the slash, which comes after "-" and before the
@@ -160,18 +160,18 @@ class DirectoryWriter(DirectoryReader):
 
     def __init__(self, root: Path, *, create: bool = False) -> None:
         if create:
-            with _translated(str(root)):
-                _make_folders(root)
+            with translated(str(root)):
+                make_folders(root)
         super().__init__(root)
 
     def put(self, name: str, parts: Sequence[Buffer]) -> None:
         """See WriteStore."""
         check_name(name)
         target = self._root / name
-        with _translated(name):
+        with translated(name):
             if not target.parent.is_dir():
-                _make_folders(target.parent)
-            temporary = target.parent / f"{_TEMPORARY}{secrets.token_hex(8)}"
+                make_folders(target.parent)
+            temporary = target.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
             try:
                 _write_file(temporary, parts)
                 os.link(temporary, target, follow_symlinks=False)
@@ -187,7 +187,7 @@ class DirectoryPruner(DirectoryWriter):
         """See PruneStore."""
         check_name(name)
         target = self._root / name
-        with _translated(name):
+        with translated(name):
             try:
                 target.unlink()
             except FileNotFoundError:
@@ -203,10 +203,10 @@ class DirectoryPruner(DirectoryWriter):
         """See PruneStore."""
         limit = time.time() - older_than_s
         removed = 0
-        with _translated("unfinished uploads"):
+        with translated("unfinished uploads"):
             for folder, _, files in os.walk(self._root):
                 for name in files:
-                    if name.startswith(_TEMPORARY):
+                    if name.startswith(TEMPORARY):
                         removed += _remove_older(Path(folder, name), limit)
         return removed
 
@@ -233,7 +233,7 @@ def _fill(fd: int, name: str, offset: int, out: bytearray | memoryview) -> bytea
 
 
 def _write_file(path: Path, parts: Sequence[Buffer]) -> None:
-    fd = os.open(path, _CREATE_FLAGS, _OBJECT_MODE)
+    fd = os.open(path, CREATE_FLAGS, OBJECT_MODE)
     try:
         for part in parts:
             rest = memoryview(part)
@@ -244,10 +244,10 @@ def _write_file(path: Path, parts: Sequence[Buffer]) -> None:
         os.close(fd)
 
 
-def _make_folders(folder: Path) -> None:
+def make_folders(folder: Path) -> None:
     """Like mkdir -p, each new folder for its owner only and synced into its parent."""
     if not folder.parent.is_dir():
-        _make_folders(folder.parent)
+        make_folders(folder.parent)
     try:
         folder.mkdir(_FOLDER_MODE)
     except FileExistsError:

@@ -17,6 +17,10 @@ RepositoryError
 │   ├── ObjectDamaged       truncated, altered, or outside the rules of its kind
 │   └── ChunkDamaged        one chunk in a pack; the others may be fine
 ├── ChunkMissing            no index names the chunk
+├── CacheError              what this host remembers of a repository is of no use; nothing is lost
+│   ├── CacheDamaged        to be made again
+│   └── CacheUnusable       no room, or not ours: to be done without
+├── IndexTooLarge           more chunks than a process may hold in memory
 └── TooLarge                asked to write more than a reader would accept
 """
 
@@ -108,6 +112,22 @@ class ChunkMissing(RepositoryError):
     def __init__(self, message: str, *, chunk_id: bytes, remedy: str = "") -> None:
         super().__init__(message, remedy=remedy)
         self.chunk_id = chunk_id
+
+
+class CacheError(RepositoryError):
+    """What this host remembers of a repository is of no use now; the repository has all of it."""
+
+
+class CacheDamaged(CacheError):
+    """The cache is cut short, altered, or of something else: discard it and make it again."""
+
+
+class CacheUnusable(CacheError):
+    """The system refuses the cache: no room, no right, too many readers."""
+
+
+class IndexTooLarge(RepositoryError):
+    """The index is more than a process may hold in memory, and there is no cache to hold it."""
 
 
 class TooLarge(RepositoryError):

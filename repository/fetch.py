@@ -13,7 +13,7 @@ from repository.access import KeyRing, VaultId
 from repository.buffers import scratch
 from repository.chunker import MAX_CHUNK
 from repository.errors import ChunkDamaged, ChunkMissing, FormatError, ObjectMissing, RepositoryError
-from repository.index import Index, Location
+from repository.index import ChunkIndex, Location
 from repository.layout import pack_name
 from repository.store import ReadStore
 
@@ -23,7 +23,7 @@ MAX_READ = 16 << 20
 
 
 class Fetched(NamedTuple):
-    """A chunk as its pack holds it. `payload` is only good until the next one is asked for."""
+    """A chunk as its pack holds it. `payload` is only good for a while: see `Fetcher`."""
 
     chunk_id: bytes
     codec: int
@@ -44,6 +44,23 @@ class _Wanted(NamedTuple):
     at: Location
 
 
+class FetchRoom(NamedTuple):
+    """The two buffers of a fetcher, from `fetch_room`; one after another may use the same."""
+
+    sealed: memoryview
+    plain: memoryview
+
+
+def fetch_room(together: int = 0) -> FetchRoom:
+    """Buffers for a fetcher.
+
+    Args:
+        together: the payloads of one fetch stay good up to this many sealed bytes; with 0, each is only good until
+            the next one is asked for.
+    """
+    return FetchRoom(scratch(MAX_READ), scratch(max(together, sealed_length(MAX_CHUNK))))
+
+
 class Fetcher:
     """Fetches chunks through two reused buffers; one fetch at a time.
 
@@ -52,15 +69,23 @@ class Fetcher:
         vault: whose packs.
         keys: asked for the DEK at each chunk, so that a revoked key acts at once.
         index: knows where chunks are.
+        room: to read into and to open in; its own when there is none.
     """
 
-    def __init__(self, store: ReadStore, vault: VaultId, keys: KeyRing, index: Index) -> None:
+    def __init__(
+        self,
+        store: ReadStore,
+        vault: VaultId,
+        keys: KeyRing,
+        index: ChunkIndex,
+        room: FetchRoom | None = None,
+    ) -> None:
         self._store = store
         self._vault = vault
         self._keys = keys
         self._index = index
-        self._sealed = scratch(MAX_READ)
-        self._plain = scratch(sealed_length(MAX_CHUNK))
+        self._sealed, self._plain = room or fetch_room()
+        self._used = 0
 
     def fetch(self, chunk_ids: Iterable[bytes]) -> Iterator[Fetched | FetchFailure]:
         """Each of the chunks once: pack by pack in the order of first need, by offset within a pack.
@@ -83,6 +108,7 @@ class Fetcher:
         Raises:
             StoreError, StrongroomError: as `fetch`.
         """
+        self._used = 0
         packs: dict[bytes, list[_Wanted]] = {}
         for chunk_id, at in places:
             packs.setdefault(at.pack, []).append(_Wanted(at.offset, chunk_id, at))
@@ -111,11 +137,15 @@ class Fetcher:
     def _open(self, wanted: _Wanted, sealed: memoryview) -> Fetched | FetchFailure:
         at = wanted.at
         context = self._vault.header(Kind.CHUNK, at.epoch, wanted.chunk_id).encode()
+        if self._used + len(sealed) > len(self._plain):
+            self._used = 0
+        plain = self._plain[self._used :]
         try:
-            length = open_into(self._keys.dek(at.epoch), context, sealed, self._plain)
+            length = open_into(self._keys.dek(at.epoch), context, sealed, plain)
         except SealBroken as error:
             return _failure(wanted, error)
-        return Fetched(wanted.chunk_id, at.codec, at.raw_len, self._plain[:length])
+        self._used += length
+        return Fetched(wanted.chunk_id, at.codec, at.raw_len, plain[:length])
 
 
 def _coalesced(wanted: list[_Wanted]) -> Iterator[list[_Wanted]]:

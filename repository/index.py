@@ -1,4 +1,4 @@
-"""Which pack holds which chunk: sealed index objects in the store, one compact table in memory.
+"""Which pack holds which chunk: sealed index objects in the store, and one compact table of them in memory.
 
 In memory a chunk costs its 45-byte record, 4 bytes for its pack and 8 to 16 bytes of hash slots; there is no
 Python object per chunk. Chunk ids are keyed hashes, so their first bytes are as good as a hash.
@@ -6,8 +6,8 @@ Python object per chunk. Chunk ids are keyed hashes, so their first bytes are as
 
 import struct
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple, Protocol
 
 from crypto.header import Kind
 from repository import layout
@@ -22,6 +22,9 @@ _HASH: Final = struct.Struct(">Q37x")
 _PER_OBJECT = MAX_INDEX // 2
 """Record bytes after which a writer begins another index object."""
 _PACK_OVERHEAD = 64
+
+OnDamaged = Callable[[str, RepositoryError], None]
+"""Told the name and the error of an object that cannot be used; the rest goes on."""
 
 
 class Location(NamedTuple):
@@ -44,8 +47,46 @@ class IndexedPack(NamedTuple):
     first: int
 
 
+class ChunkIndex(Protocol):
+    """Which pack holds which chunk, as a backup and a restore ask.
+
+    `Index` has all of it in memory; `repository.cache.index.HostIndex` shares it on disk with the other processes of
+    its host. What a method does in full is said there.
+    """
+
+    def contains(self, chunk_id: bytes) -> bool:
+        """Whether some stored pack holds the chunk."""
+        ...
+
+    def locate(self, chunk_id: bytes) -> Location:
+        """Where the chunk is, or ChunkMissing."""
+        ...
+
+    def knows_pack(self, pack_id: bytes) -> bool:
+        """Whether the pack's table is in the index."""
+        ...
+
+    def unindexed_pack_of(self, chunk_id: bytes) -> PackSummary | None:
+        """The pack that a contained chunk is in, if no index object names that pack yet."""
+        ...
+
+    def add_pack(self, summary: PackSummary) -> None:
+        """Learn a pack that no index object names yet."""
+        ...
+
+    def forget_unindexed(self) -> None:
+        """Drop what only this process knows."""
+        ...
+
+    def refresh(
+        self, store: ReadStore, vault: VaultId, keys: KeyRing, on_damaged: OnDamaged | None = None
+    ) -> None:
+        """Learn the index objects that are new, and forget what those that are gone named."""
+        ...
+
+
 class Index:
-    """All chunks that the index objects loaded so far name."""
+    """All chunks that the index objects loaded so far name, in memory."""
 
     def __init__(self) -> None:
         self._clear()
@@ -111,6 +152,10 @@ class Index:
         number = self._find(chunk_id)
         return self._unindexed.get(self._packs[self._pack_of[number]].id) if number >= 0 else None
 
+    def unindexed(self) -> list[PackSummary]:
+        """The packs that no index object names yet."""
+        return list(self._unindexed.values())
+
     def forget_unindexed(self) -> None:
         """Drop what only this process knows; `refresh` then loads the rest again."""
         if self._unindexed:
@@ -144,7 +189,7 @@ class Index:
         store: ReadStore,
         vault: VaultId,
         keys: KeyRing,
-        on_damaged: Callable[[str, RepositoryError], None] | None = None,
+        on_damaged: OnDamaged | None = None,
     ) -> None:
         """Load the index objects that are new; start afresh if one of the old ones was replaced.
 
@@ -212,9 +257,11 @@ def write_indexes(
     epoch: int,
     job: bytes,
     fence: int,
-    packs: Sequence[PackSummary],
+    packs: Iterable[PackSummary],
 ) -> list[str]:
     """Store the tables of `packs` as one index object or several; all the packs are stored already.
+
+    No more than one object's tables are held at a time.
 
     Writing again what a finalizer that died has written is no error, nor is a pack that is named twice: several
     segments may rely on it.
@@ -227,7 +274,7 @@ def write_indexes(
         StoreError: the store refused.
     """
     names = []
-    for number, group in enumerate(_grouped({pack.id: pack for pack in packs}.values())):
+    for number, group in enumerate(_grouped(packs)):
         index_id = layout.segment_id(job, fence, number)
         name = layout.index_name(index_id)
         header = vault.header(Kind.INDEX, epoch, index_id)
@@ -262,8 +309,8 @@ def adopt_packs(
     store: ReadStore,
     vault: VaultId,
     keys: KeyRing,
-    index: Index,
-    on_damaged: Callable[[str, RepositoryError], None],
+    index: ChunkIndex,
+    on_damaged: OnDamaged,
 ) -> list[PackSummary]:
     """Learn, from their own tables, the packs that no index object names: what an attempt that died left.
 
@@ -295,8 +342,12 @@ def adopt_packs(
 
 def _grouped(packs: Iterable[PackSummary]) -> Iterator[list[PackSummary]]:
     group: list[PackSummary] = []
+    seen: set[bytes] = set()
     size = 0
     for summary in packs:
+        if summary.id in seen:
+            continue
+        seen.add(summary.id)
         added = len(summary.records) + _PACK_OVERHEAD
         if group and size + added > _PER_OBJECT:
             yield group

@@ -15,6 +15,8 @@ from repository.manifest import WHOLE, Entry, Manifest, ManifestRef, Snapshot
 
 MAX_OFFSET = (1 << 63) - 1
 _DIGEST = blake3().digest_size
+_ONE = 3
+"""Numbers of an extent."""
 _LAWFUL = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[^/\0]+)+\Z|/\Z").match
 """A name after each slash that is not empty, "." or ".."; or the root alone. Asked of every path of a snapshot."""
 
@@ -46,24 +48,34 @@ def check_manifest(manifest: Manifest) -> None:
         raise ObjectDamaged("the manifest's chunk table is cut short")
     if lengths and not 0 < min(lengths) <= max(lengths) <= MAX_CHUNK:
         raise ObjectDamaged("the manifest names a chunk of an impossible length")
-    before = (b"", -1)
+    before, part = b"", -1
     for entry in manifest.entries:
         # 2. Paths are lawful and ascend; the parts of a file ascend.
         check_path(entry.path)
-        here = (path_key(entry.path), entry.part_offset)
-        if here <= before:
+        key = path_key(entry.path)
+        if key <= before and (key != before or entry.part_offset <= part):
             raise ObjectDamaged("the manifest's paths are not in order")
-        before = here
+        before, part = key, entry.part_offset
         # 3. What has data has all of it, and nothing else has any.
         if entry.kind == "f":
             _check_data(entry, lengths)
-        elif entry.extents or entry.ranges or entry.digest or here[1] or entry.part_length != WHOLE:
+        elif entry.extents or entry.ranges or entry.digest or part or entry.part_length != WHOLE:
             raise ObjectDamaged("the manifest has data for what is not a file")
 
 
 def span(entry: Entry) -> int:
     """Logical bytes of the file, or of its part, that the entry covers, holes included."""
     return entry.size if entry.part_length == WHOLE else entry.part_length
+
+
+def check_not_empty(manifest: Manifest) -> None:
+    """Refuse a manifest that describes nothing.
+
+    Raises:
+        ObjectDamaged: it has no entries.
+    """
+    if not manifest.entries:
+        raise ObjectDamaged("a manifest without entries")
 
 
 def check_ref(manifest: Manifest, ref: ManifestRef) -> None:
@@ -82,9 +94,8 @@ def describe(manifest: Manifest, manifest_id: bytes, epoch: int, digest: bytes) 
     Raises:
         ObjectDamaged: the manifest is empty.
     """
+    check_not_empty(manifest)
     entries = manifest.entries
-    if not entries:
-        raise ObjectDamaged("a manifest without entries")
     dirs = sum(entry.kind == "d" for entry in entries)
     files = sum(entry.kind != "d" and entry.part_offset == 0 for entry in entries)
     size = sum(span(entry) for entry in entries if entry.kind == "f")
@@ -119,6 +130,12 @@ def check_snapshot(snapshot: Snapshot) -> None:
 def _check_data(entry: Entry, lengths: Sequence[int]) -> None:
     if len(entry.digest) != _DIGEST:
         raise ObjectDamaged("a file in the manifest has no digest")
+    extents = entry.extents
+    if len(extents) == _ONE and entry.part_length == WHOLE and not entry.ranges and not entry.part_offset:
+        # As nearly all files are: one extent. The rules are those below.
+        number, offset, length = extents
+        if number < len(lengths) and 0 < length == entry.size and offset + length <= lengths[number]:
+            return
     if entry.part_length == WHOLE:
         start, due = 0, entry.size
         if entry.part_offset:
@@ -127,12 +144,11 @@ def _check_data(entry: Entry, lengths: Sequence[int]) -> None:
         start, due = entry.part_offset, entry.part_length
     if entry.ranges:
         due = _check_ranges(entry.ranges, start, start + due)
-    extents = entry.extents
-    if len(extents) % 3:
+    if len(extents) % _ONE:
         raise ObjectDamaged("an extent in the manifest is cut short")
     total = 0
-    for at in range(0, len(extents), 3):
-        number, offset, length = extents[at], extents[at + 1], extents[at + 2]
+    for at in range(0, len(extents), _ONE):
+        number, offset, length = extents[at : at + _ONE]
         if number >= len(lengths) or not length or offset + length > lengths[number]:
             raise ObjectDamaged("an extent in the manifest is outside its chunk")
         total += length

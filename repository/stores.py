@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from config.settings import StoreSettings
 from repository.directory import DirectoryPruner, DirectoryReader, DirectoryWriter
+from repository.handover import HandoverPruner, HandoverWriter
 from repository.limit import LimitedPruner, LimitedReader, LimitedWriter, Limits
 from repository.measure import MeasuredPruner, MeasuredReader, MeasuredWriter, Meter
 from repository.place import FolderPlace, parse_place
@@ -47,11 +48,17 @@ def open_reader(uri: str, settings: StoreSettings = _DEFAULTS, meter: Meter | No
 
 
 def open_writer(
-    uri: str, settings: StoreSettings = _DEFAULTS, meter: Meter | None = None, *, create: bool = False
+    uri: str,
+    settings: StoreSettings = _DEFAULTS,
+    meter: Meter | None = None,
+    *,
+    create: bool = False,
+    handover: bool = False,
 ) -> WriteStore:
     """A store that can be read and added to.
 
     Args:
+        handover: in a folder, nothing has to last (`repository.handover`).
         create: for `init` only: make a missing folder; look whether the bucket can hold a vault.
 
     Raises:
@@ -64,7 +71,8 @@ def open_writer(
     place = parse_place(uri)
     store: WriteStore
     if isinstance(place, FolderPlace):
-        store = DirectoryWriter(place.path, create=create)
+        writer = HandoverWriter if handover else DirectoryWriter
+        store = writer(place.path, create=create)
     else:
         from repository.s3.store import S3Writer
 
@@ -76,8 +84,13 @@ def open_writer(
     return RetryingWriter(store, policy)
 
 
-def open_pruner(uri: str, settings: StoreSettings = _DEFAULTS, meter: Meter | None = None) -> PruneStore:
+def open_pruner(
+    uri: str, settings: StoreSettings = _DEFAULTS, meter: Meter | None = None, *, handover: bool = False
+) -> PruneStore:
     """A store that can also be removed from.
+
+    Args:
+        handover: in a folder, what is removed may be used again (`repository.handover`).
 
     Raises:
         StoreUnsupported: the URI is not one that this release can open.
@@ -87,7 +100,7 @@ def open_pruner(uri: str, settings: StoreSettings = _DEFAULTS, meter: Meter | No
     place = parse_place(uri)
     store: PruneStore
     if isinstance(place, FolderPlace):
-        store = DirectoryPruner(place.path)
+        store = HandoverPruner(place.path) if handover else DirectoryPruner(place.path)
     else:
         from repository.s3.store import S3Pruner
 

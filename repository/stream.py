@@ -15,7 +15,7 @@ from crypto.chunkid import ChunkIds
 from repository.buffers import scratch
 from repository.chunker import Chunker
 from repository.compression import Compressor
-from repository.index import Index
+from repository.index import ChunkIndex
 from repository.manifest import PackSummary
 from repository.pack import PackWriter
 from repository.store import WriteStore
@@ -57,7 +57,7 @@ class ChunkStream:
         store: WriteStore,
         ids: ChunkIds,
         chunker: Chunker,
-        index: Index,
+        index: ChunkIndex,
         packs: PackWriter,
         buffer: memoryview | bytearray | None = None,
     ) -> None:
@@ -139,6 +139,18 @@ class ChunkStream:
         if not last or self._begun < self._base:
             return False
         self._pos = self._begun - self._base
+        return True
+
+    def relies_on(self, chunk_id: bytes, length: int) -> bool:
+        """Whether a chunk of this id and length is stored; if so, a file of the segment may refer to it.
+
+        Its pack goes into `stored` if no index object names it yet.
+        """
+        if chunk_id in self._packs:
+            return True
+        if not self._index.contains(chunk_id) or self._index.locate(chunk_id).raw_len != length:
+            return False
+        self._rely(self._index.unindexed_pack_of(chunk_id))
         return True
 
     def finish(self) -> list[tuple[bytes, int]]:

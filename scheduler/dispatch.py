@@ -79,13 +79,7 @@ def dispatch(parts: Parts, registry: Registry, job: Job, now_ms: int) -> Job:
     except OutOfScope:
         return end(parts, job, FAILED, now_ms, code=verdicts.VAULT_UNKNOWN)
     patience = lifecycle.patience_ms(job, parts.ledger.others(job, kinds_of_role(kind.role)))
-    parts.publisher.wake(
-        kind.task,
-        canonical.to_text(canonical.encode(issue_ticket(parts, vault, job))),
-        canonical.to_text(job.sealed_spec),
-        patience / 1000,
-        job.host,
-    )
+    _publish(parts, vault, job, kind.task, patience)
     with parts.ledger.transaction():
         current = parts.ledger.get(job.id)
         # Its worker may have reported already, or another scheduler claimed it.
@@ -95,6 +89,30 @@ def dispatch(parts: Parts, registry: Registry, job: Job, now_ms: int) -> Job:
         parts.ledger.update(current)
     logger.info("job %s published: %s, fence %d", job.id.hex(), kind.task, job.fence)
     return current
+
+
+def wake(parts: Parts, registry: Registry, job: Job, task: str, now_ms: int, patience: int) -> None:
+    """Wake a worker for a further step of a running job; the message is void after `patience` ms.
+
+    Raises:
+        BrokerUnreachable: it was not published.
+    """
+    try:
+        vault = registry.vault(job.vault)
+    except OutOfScope:
+        end(parts, job, FAILED, now_ms, code=verdicts.VAULT_UNKNOWN)
+        return
+    _publish(parts, vault, job, task, patience)
+
+
+def _publish(parts: Parts, vault: VaultEntry, job: Job, task: str, patience: int) -> None:
+    parts.publisher.wake(
+        task,
+        canonical.to_text(canonical.encode(issue_ticket(parts, vault, job))),
+        canonical.to_text(job.sealed_spec),
+        patience / 1000,
+        job.host,
+    )
 
 
 def dispatch_all(parts: Parts, registry: Registry, jobs: Sequence[Job], now_ms: int) -> None:

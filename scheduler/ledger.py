@@ -16,7 +16,7 @@ import msgspec
 from scheduler.errors import LedgerError
 from scheduler.lifecycle import DONE, INTERRUPTED, Job
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 BUSY_S: Final = 10.0
 """How long one scheduler waits for another one's transaction."""
 MAX_ROWS: Final = 1000
@@ -29,7 +29,7 @@ CREATE TABLE jobs (id BLOB PRIMARY KEY, kind TEXT NOT NULL, vault BLOB NOT NULL,
     attempts INTEGER NOT NULL, claimed INTEGER NOT NULL, ticket_until_ms INTEGER NOT NULL,
     give_up_ms INTEGER NOT NULL, heard_ms INTEGER NOT NULL, segments INTEGER NOT NULL, kms_calls INTEGER NOT NULL,
     code TEXT NOT NULL, outcome BLOB NOT NULL, finished_ms INTEGER NOT NULL, tidied INTEGER NOT NULL, tidy_job BLOB,
-    host TEXT NOT NULL DEFAULT '',
+    host TEXT NOT NULL DEFAULT '', segments_done INTEGER NOT NULL DEFAULT 0,
     UNIQUE (schedule, slot_ms)) STRICT;
 CREATE INDEX jobs_unfinished ON jobs (lease_until_ms) WHERE finished_ms = 0;
 CREATE INDEX jobs_untidied ON jobs (finished_ms) WHERE kind = 'backup' AND tidied = 0;
@@ -40,6 +40,12 @@ CREATE TABLE reports (job BLOB NOT NULL, id BLOB NOT NULL, PRIMARY KEY (job, id)
 CREATE TABLE schedules (name TEXT PRIMARY KEY, rule TEXT NOT NULL, mark_ms INTEGER NOT NULL) WITHOUT ROWID, STRICT;
 CREATE TABLE stacks (id BLOB PRIMARY KEY, alive_ms INTEGER NOT NULL) WITHOUT ROWID, STRICT;
 """
+
+_STEPS = (
+    "ALTER TABLE jobs ADD COLUMN host TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE jobs ADD COLUMN segments_done INTEGER NOT NULL DEFAULT 0",
+)
+"""From each older version to the next."""
 
 _COLUMNS = ", ".join(Job.__struct_fields__)
 _PLACES = ", ".join("?" for _ in Job.__struct_fields__)
@@ -81,10 +87,11 @@ class Ledger:
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            elif version == 1:
-                self._db.execute("ALTER TABLE jobs ADD COLUMN host TEXT NOT NULL DEFAULT ''")
+            elif 1 <= version <= SCHEMA_VERSION:
+                for statement in _STEPS[version - 1 :]:
+                    self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
+            else:
                 raise LedgerError(
                     f"the ledger has version {version}, this release knows {SCHEMA_VERSION}",
                     remedy="use the release that wrote it, or a newer one",
@@ -166,10 +173,11 @@ class Ledger:
             done = self._db.execute("INSERT INTO reports VALUES (?, ?) ON CONFLICT DO NOTHING", (job, report))
             return done.rowcount == 1
 
-    def add_segment(self, job: bytes, fence: int, n: int) -> None:
-        """Remember that segment `n` is done in the attempt `fence`."""
+    def add_segment(self, job: bytes, fence: int, n: int) -> bool:
+        """Remember that segment `n` is done in the attempt `fence`; False when that was known."""
+        query = "INSERT INTO segments VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
         with _translated():
-            self._db.execute("INSERT INTO segments VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (job, fence, n))
+            return self._db.execute(query, (job, fence, n)).rowcount == 1
 
     def count_segments(self, job: bytes, fence: int, below: int) -> int:
         """How many segments with a number below `below` are done in the attempt `fence`."""

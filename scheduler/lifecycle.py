@@ -80,6 +80,8 @@ class Job(msgspec.Struct, frozen=True, array_like=True):
     """The job that removes the working objects of this one."""
     host: str = ""
     """Whose workers alone may do it; empty: any worker of its role."""
+    segments_done: int = 0
+    """Of those planned in the present attempt."""
 
     @property
     def over(self) -> bool:
@@ -95,6 +97,7 @@ def claim(job: Job, now_ms: int) -> Job:
         fence=job.fence + job.claimed,
         claimed=True,
         segments=UNPLANNED,
+        segments_done=0,
         lease_until_ms=now_ms + CLAIM_MS,
         ticket_until_ms=now_ms + TICKET_LIFETIME_MS,
     )
@@ -136,6 +139,7 @@ def again(job: Job, now_ms: int) -> Job:
         claimed=False,
         attempts=job.attempts + 1,
         segments=UNPLANNED,
+        segments_done=0,
         lease_until_ms=now_ms + (RETRY_PAUSE_MS << (job.attempts - 1)),
     )
 

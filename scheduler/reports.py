@@ -6,10 +6,11 @@ from typing import Final
 
 import msgspec
 
+from config.queues import FINALIZE
 from crypto import canonical
 from crypto.certificate import ProcessSigned, verify_process
 from crypto.errors import CryptoError, OutOfScope
-from crypto.job import RESTORE
+from crypto.job import BACKUP, RESTORE
 from crypto.notes import WORKERS
 from crypto.registry import Registry
 from crypto.report import ALIVE, DONE, FAILED, KINDS, PLANNED, REPORT_VERSION, SEGMENT, Report
@@ -17,7 +18,7 @@ from crypto.signing import Domain
 from scheduler import dispatch, lifecycle, verdicts
 from scheduler.errors import Dropped
 from scheduler.kinds import KINDS as JOB_KINDS
-from scheduler.lifecycle import MAX_ATTEMPTS, UNPLANNED, Job
+from scheduler.lifecycle import MAX_ATTEMPTS, Job
 from scheduler.parts import Parts
 from scheduler.requests import ID_BYTES
 
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 MAX_SEGMENTS: Final = 10_000_000
 MAX_KMS_CALLS: Final = 1_000_000
 """In one report."""
+FINALIZE_PATIENCE_MS: Final = lifecycle.BUSY_PATIENCE_MS
 MAX_OUTCOME: Final = 512 * 1024
 
 RETRYABLE_CODES: Final = ("expired",)
@@ -43,8 +45,11 @@ def report(parts: Parts, text: object, now_ms: int) -> Job:
     4. It is about the present attempt of an unfinished job.
     5. It was not counted before.
 
+    A backup's last step is woken when every segment has been told of: no worker has to look for the others' results.
+
     Raises:
         Dropped: it is not, or was; nothing changed.
+        BrokerUnreachable: the job's last step was not woken; its lease runs out and it is driven again.
         LedgerError: nothing changed; the job's lease runs out and it is driven again.
     """
     registry = parts.registry()
@@ -59,13 +64,15 @@ def report(parts: Parts, text: object, now_ms: int) -> Job:
             )
         if not parts.ledger.first_time(job.id, found.body.id):  # 5
             raise Dropped("the report was counted before")
-        job = _apply(parts, job, found.body, now_ms)
+        before, job = job, _apply(parts, job, found.body, now_ms)
         if job.over:
             dispatch.store_end(parts, job)
         else:
             parts.ledger.update(job)
     if job.over:
         verdicts.announce(parts, job)
+    elif _has_last_step(before, job):
+        dispatch.wake(parts, registry, job, FINALIZE, now_ms, FINALIZE_PATIENCE_MS)
     return job
 
 
@@ -121,11 +128,14 @@ def _apply(parts: Parts, job: Job, body: Report, now_ms: int) -> Job:
     if body.kind == ALIVE:
         return job
     if body.kind == PLANNED:
-        job = msgspec.structs.replace(job, segments=body.segments)
-        return _ended_if_delivered(parts, job, now_ms)
+        done = parts.ledger.count_segments(job.id, job.fence, body.segments)
+        job = msgspec.structs.replace(job, segments=body.segments, segments_done=done)
+        return _ended_if_delivered(job, now_ms)
     if body.kind == SEGMENT:
-        parts.ledger.add_segment(job.id, job.fence, body.segment)
-        return _ended_if_delivered(parts, job, now_ms)
+        new = parts.ledger.add_segment(job.id, job.fence, body.segment)
+        if new and body.segment < job.segments:
+            job = msgspec.structs.replace(job, segments_done=job.segments_done + 1)
+        return _ended_if_delivered(job, now_ms)
     if body.kind == DONE:
         return lifecycle.ended(job, lifecycle.DONE, now_ms, code=body.code, outcome=body.outcome)
     assert body.kind == FAILED
@@ -135,10 +145,14 @@ def _apply(parts: Parts, job: Job, body: Report, now_ms: int) -> Job:
     return lifecycle.ended(job, lifecycle.FAILED, now_ms, code=body.code, outcome=body.outcome)
 
 
-def _ended_if_delivered(parts: Parts, job: Job, now_ms: int) -> Job:
+def _ended_if_delivered(job: Job, now_ms: int) -> Job:
     """A restore has no last step: it is done when each of its segments is, in whatever order that is told."""
-    if job.kind != RESTORE or job.segments == UNPLANNED:
-        return job
-    if parts.ledger.count_segments(job.id, job.fence, job.segments) < job.segments:
-        return job
-    return lifecycle.ended(job, lifecycle.DONE, now_ms)
+    if job.kind == RESTORE and job.segments == job.segments_done:
+        return lifecycle.ended(job, lifecycle.DONE, now_ms)
+    return job
+
+
+def _has_last_step(before: Job, job: Job) -> bool:
+    """Whether a backup has just become complete: the last of its segments was told, or that there are no more."""
+    complete = 0 < job.segments == job.segments_done
+    return job.kind == BACKUP and not job.over and complete and before.segments_done < job.segments

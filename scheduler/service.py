@@ -83,6 +83,9 @@ class Scheduler:
             self._counters.reports_dropped += 1
             logger.warning("dropped a report: %s", why.message)
             return
+        except BrokerUnreachable as error:
+            logger.warning("a job's last step waits for its next attempt: %s", error.message)
+            return
         if job.state == DONE and job.kind == BACKUP:
             self._while_reachable(lambda: tidy.tidy(self._parts, self._parts.registry(), now_ms))
 

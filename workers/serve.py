@@ -11,6 +11,7 @@ from celery.apps.worker import Worker
 
 from config.celery_settings import beat_schedule
 from workers.app import SealedApp
+from workers.pool import PromptPool, leave
 from workers.pulse import BEAT_S
 from workers.redact import frames_only, sealed_options
 from workers.role import LOG_FORMAT, RoleContext
@@ -95,7 +96,7 @@ def serve(
         app=app,
         hostname=f"{role}@{app.node}",
         queues=[app.conf.task_default_queue],
-        pool=pool,
+        pool=PromptPool if pool == "prefork" else pool,
         concurrency=concurrency,
         without_gossip=True,
         without_mingle=True,
@@ -171,9 +172,10 @@ def _connect(
             logger.critical("cannot start: %s", frames_only(error))
             raise SystemExit(EXIT_UNPREPARED) from None
 
-    def stop(**_: Any) -> None:
+    def stop(*, exitcode: int, **_: Any) -> None:
         if on_stop is not None:
             on_stop()
+        leave(exitcode)
 
     signals.worker_ready.connect(ready)
     # threads and solo never send the worker_process_* signals (notes 4).

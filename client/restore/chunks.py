@@ -12,8 +12,9 @@ import zstandard
 
 from client.errors import ChunkUnusable
 from crypto.parcel import ChunkInfo
+from repository.buffers import scratch
 
-SLOTS: Final = 8
+SLOTS: Final = 4
 MAX_CHUNK: Final = 4 << 20
 """No vault has longer chunks (docs/format.md, "Chunks")."""
 RAW: Final = 0
@@ -83,7 +84,7 @@ class ParcelChunks:
         """The buffer that was filled longest ago; what it held is forgotten."""
         slot = self._used % SLOTS
         if slot == len(self._slots):
-            self._slots.append(memoryview(bytearray(MAX_CHUNK)))
+            self._slots.append(scratch(MAX_CHUNK))
             self._held.append(number)
         if self._used >= SLOTS:
             self._views.pop(self._held[slot], None)

@@ -1,5 +1,6 @@
 """One opener process: takes parcels from the delivery area, opens them, and has their files written."""
 
+import gc
 import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -15,6 +16,7 @@ from config.settings import StoreSettings
 from crypto.hpke import HpkeKey
 from crypto.parcel import read_parcel
 from crypto.registry import Registry
+from repository.buffers import Reused
 
 
 class OpenerTask(NamedTuple):
@@ -40,31 +42,51 @@ def run_opener(pipe: Connection, task: OpenerTask, parent: int) -> None:
     # Ctrl-C reaches the whole terminal group: what happens then is the command's to decide.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    reader = ParcelReader(task.delivery, task.job, task.store)
-    assembler = Assembler(task.staging, task.strip)
+    # Pieces are many and hold no cycles; looking for some would cost more than the pieces themselves.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    opener = _Opener(task)
     try:
         while True:
-            pipe.send_bytes(encode(_answer(task, reader, assembler, decode_order(pipe.recv_bytes()))))
+            pipe.send_bytes(encode(opener.answer(decode_order(pipe.recv_bytes()))))
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        assembler.close()  # the command has closed its end: it needs nothing more
+        opener.close()  # the command has closed its end: it needs nothing more
 
 
-def _answer(task: OpenerTask, reader: ParcelReader, assembler: Assembler, order: Order) -> Answer:
-    if isinstance(order, EndSegment):
-        return assembler.end_segment(order.segment)
-    try:
-        files, byte_count = _take(task, reader, assembler, order)
-    except StrongroomError as error:
-        return Took(order.segment, order.sequence, 0, 0, error.message or type(error).__name__)
-    return Took(order.segment, order.sequence, files, byte_count, "")
+class _Opener:
+    def __init__(self, task: OpenerTask) -> None:
+        self._task = task
+        self._reader = ParcelReader(task.delivery, task.job, task.store)
+        self._plain = Reused()
+        self._assembler = Assembler(task.staging, task.strip)
 
+    def close(self) -> None:
+        self._assembler.close()
 
-def _take(task: OpenerTask, reader: ParcelReader, assembler: Assembler, order: Take) -> tuple[int, int]:
-    segment, sequence = order.segment, order.sequence
-    sealed = reader.read(segment, sequence)
-    parcel = read_parcel(task.registry, sealed, task.job, segment, sequence, task.opening, order.heard_ms)
-    if parcel.table.snapshot != order.snapshot:
-        raise ChunkUnusable("the parcel is from another snapshot", remedy="restore again")
-    written = assembler.take(segment, parcel)
-    reader.remove(segment, sequence)
-    return written
+    def answer(self, order: Order) -> Answer:
+        if isinstance(order, EndSegment):
+            return self._assembler.end_segment(order.segment)
+        try:
+            files, byte_count = self._take(order)
+        except StrongroomError as error:
+            return Took(order.segment, order.sequence, 0, 0, error.message or type(error).__name__)
+        return Took(order.segment, order.sequence, files, byte_count, "")
+
+    def _take(self, order: Take) -> tuple[int, int]:
+        task, segment, sequence = self._task, order.segment, order.sequence
+        sealed = self._reader.read(segment, sequence)
+        parcel = read_parcel(
+            task.registry,
+            sealed,
+            task.job,
+            segment,
+            sequence,
+            task.opening,
+            order.heard_ms,
+            room=self._plain.take,
+        )
+        if parcel.table.snapshot != order.snapshot:
+            raise ChunkUnusable("the parcel is from another snapshot", remedy="restore again")
+        written = self._assembler.take(segment, parcel)
+        self._reader.remove(segment, sequence)
+        return written

@@ -40,8 +40,8 @@ for host in scheduler backup restore maintenance client; do
     on "$host" strongroom registry import "$state/registry.copy"
 done
 for host in scheduler key-broker backup restore maintenance client beat monitor; do
-    # Mount points for what is not in the home of a container: its signs of life, and the parcels.
-    mkdir -p "$state/$host/run" "$state/$host/delivery"
+    # Mount points for what is not in the home of a container: its signs of life, the parcels, what workers remember.
+    mkdir -p "$state/$host/run" "$state/$host/delivery" "$state/$host/cache"
 done
 printf '[delivery]\narea = "%s"\n' "$area" >"$state/client/config.toml"
 printf '[delivery]\nareas = ["%s"]\n' "$area" >"$state/restore/config.toml"

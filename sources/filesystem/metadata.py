@@ -8,7 +8,6 @@ import errno
 import grp
 import os
 import pwd
-import stat
 from functools import lru_cache
 from typing import Annotated, Final
 
@@ -20,6 +19,7 @@ MAX_META_LENGTH: Final = 16 << 20
 MAX_XATTR_BYTES: Final = 8 << 20
 """Of all names and values of one thing; the kernel allows 64 KiB a value and 64 KiB of names."""
 
+_DEVICES: Final = ("c", "b")
 _MAX_TIME: Final = (1 << 63) - 1
 _U32 = Annotated[int, msgspec.Meta(ge=0, le=(1 << 32) - 1)]
 _U64 = Annotated[int, msgspec.Meta(ge=0)]  # msgpack itself ends at 64 bits
@@ -82,21 +82,15 @@ def decode(data: bytes, path: bytes = b"") -> Meta:
 
 def meta_of(kind: Kind, st: os.stat_result, target: bytes, xattrs: Xattrs) -> Meta:
     """Metadata from one lstat or fstat and what was read beside it."""
+    uid, gid, mtime_ns = st.st_uid, st.st_gid, st.st_mtime_ns
+    if not -_MAX_TIME <= mtime_ns <= _MAX_TIME:
+        mtime_ns = _MAX_TIME if mtime_ns > 0 else -_MAX_TIME
+    rdev = st.st_rdev if kind in _DEVICES else 0
+    user, group = user_name(uid), group_name(gid)
+    # By position: this runs once for every file.
     return Meta(
-        kind,
-        st.st_mode,
-        st.st_uid,
-        st.st_gid,
-        user_name(st.st_uid),
-        group_name(st.st_gid),
-        max(-_MAX_TIME, min(_MAX_TIME, st.st_mtime_ns)),
-        st.st_dev,
-        st.st_ino,
-        st.st_nlink,
-        st.st_rdev if stat.S_ISCHR(st.st_mode) or stat.S_ISBLK(st.st_mode) else 0,
-        target,
-        xattrs,
-    )
+        kind, st.st_mode, uid, gid, user, group, mtime_ns, st.st_dev, st.st_ino, st.st_nlink, rdev, target, xattrs
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=4096)

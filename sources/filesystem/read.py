@@ -18,6 +18,7 @@ PSEUDO_LIMIT: Final = 16 << 20
 
 # O_NONBLOCK: what was a file when listed may be a FIFO by now, and opening that must not wait for a writer.
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_FORMAT: Final = 0o170000
 _REPLACED: Final = "was replaced by something else before it could be read"
 
 Ranges = tuple[tuple[int, int], ...]
@@ -84,6 +85,22 @@ def read(path: bytes, sink: Sink, offset: int = 0, length: int | None = None) ->
         raise unreadable(path, error) from without_path(error)
 
 
+def look(path: bytes, offset: int, out: memoryview) -> int:
+    """Fill `out` with the bytes of a regular file from `offset` on; returns how many there were.
+
+    Nothing depends on what is found: 0 also when it cannot be read, which `read` will tell.
+    """
+    try:
+        with reachable(path) as near:
+            fd = _open(near)
+            try:
+                return os.preadv(fd, [out], offset) if stat.S_ISREG(os.fstat(fd).st_mode) else 0
+            finally:
+                os.close(fd)
+    except OSError:
+        return 0
+
+
 def _open(near: bytes) -> int:
     try:
         return os.open(near, _FLAGS | os.O_NOATIME)
@@ -95,7 +112,7 @@ def _read(near: bytes, path: bytes, sink: Sink, offset: int, length: int | None)
     fd = _open(near)
     try:
         before = os.fstat(fd)
-        if not stat.S_ISREG(before.st_mode):
+        if before.st_mode & _FORMAT != stat.S_IFREG:
             raise Replaced(path, _REPLACED)
         stamp = settled_stamp(before)
         whole = offset == 0 and length is None
@@ -140,10 +157,7 @@ def _copy(fd: int, sink: Sink, offset: int, count: int) -> int:
     """Moves up to `count` bytes from `offset` on into the sink; returns how many there were."""
     done = 0
     while done < count:
-        space = sink.space()
-        if len(space) > count - done:
-            space = space[: count - done]
-        got = os.preadv(fd, [space], offset + done)
+        got = os.preadv(fd, (sink.space()[: count - done],), offset + done)
         if got == 0:
             break
         sink.filled(got)

@@ -42,6 +42,7 @@ class Server:
         self._valkey = Valkey(folder, folder / "valkey.log")
         passwords = Passwords([queues.CLIENT])
         self._valkey.configure(passwords, extra_acl=ADMIN)
+        self.socket = self._valkey.socket
         self.url = self._valkey.url(queues.CLIENT, passwords[queues.CLIENT])
         self._pid = 0
 

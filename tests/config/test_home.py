@@ -27,7 +27,7 @@ def test_all_of_it_is_owner_only_even_if_it_was_open(tmp_path: Path) -> None:
     home.create()
     home.create()
     folders = [home.root, *(path for path in home.root.rglob("*") if path.is_dir())]
-    assert len(folders) == 6
+    assert len(folders) == 7
     assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o700}
 
 

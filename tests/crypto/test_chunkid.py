@@ -5,7 +5,7 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto.chunkid import ChunkIds
+from crypto.chunkid import ChunkIds, FileNames
 from crypto.errors import KeyWiped
 from crypto.secret import SecretKey
 
@@ -58,3 +58,30 @@ def test_ids_do_not_end_with_the_key_they_came_from() -> None:
     before = ids.name(b"chunk")
     key.wipe()
     assert ids.name(b"chunk") == before
+
+
+def test_names_of_files_are_fixed_for_all_time() -> None:
+    names = FileNames(SecretKey(MATERIAL))
+    key = blake3(MATERIAL, derive_key_context="strongroom 2026 file names v1").digest()
+    digest = blake3(b"content").digest()
+    name = names.name(digest, 7)
+    assert name == blake3(b"name" + digest + (7).to_bytes(8, "big"), key=key).digest(16)
+    assert names.proof(name, b"said") == blake3(b"said" + name + b"said", key=key).digest(8)
+
+
+def test_a_file_has_another_name_in_another_vault_and_none_without_its_key() -> None:
+    digest = blake3(b"content").digest()
+    one, two = (FileNames(SecretKey(os.urandom(32))) for _ in range(2))
+    assert one.name(digest, 7) != two.name(digest, 7)
+    assert one.name(digest, 7) != one.name(digest, 8)
+    assert one.name(digest, 7)[:8] not in digest
+    assert one.proof(one.name(digest, 7), b"") != two.proof(one.name(digest, 7), b"")
+
+
+def test_wiped_names_name_nothing() -> None:
+    names = FileNames(SecretKey(MATERIAL))
+    names.wipe()
+    with pytest.raises(KeyWiped):
+        names.name(bytes(32), 1)
+    with pytest.raises(KeyWiped):
+        names.proof(bytes(16), b"")

@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e.conftest import Strongroom, furnished, make_tree, read_tree
 from tests.e2e.trees import SEGMENT, Watch, differences, make_nasty, picture
+from workers.backup.parts import PartSizes, parts
 
 BACKUP_FIELDS = {
     "snapshot", "files", "dirs", "bytes_read", "bytes_stored", "chunks_new", "chunks_reused", "errors", "seconds",
@@ -239,11 +240,13 @@ def test_a_huge_file_is_stored_in_parts_and_comes_back_whole(tree: Tree) -> None
     with (tree.source / "dense").open("wb") as file:
         for number in range(130):
             file.write(block[number:] + block[:number])
-    with (tree.source / "islands").open("wb") as file:  # around each boundary between two parts
-        for offset in (0, 2 * SEGMENT - 5, 4 * SEGMENT - 4096, 5 * SEGMENT):
-            file.seek(offset)
-            file.write(block[:10_000])
-        file.truncate(5 * SEGMENT + 20_000)
+    size = 5 * SEGMENT + 20_000
+    with (tree.source / "islands").open("wb") as file:
+        for offset, length in parts(b"", size, None, PartSizes()):
+            for edge in (offset, offset + length - 5):  # holes around each boundary, and data across it
+                file.seek(edge)
+                file.write(block[:10_000])
+        file.truncate(size)
     (tree.source / "small").write_bytes(b"beside it")
     before = picture(tree.source)
     result = tree.back_up()
@@ -255,6 +258,16 @@ def test_a_huge_file_is_stored_in_parts_and_comes_back_whole(tree: Tree) -> None
     assert differences(before, picture(target)) == []
     done, target = tree.restore(f"latest:{tree.source}/islands")
     assert (target / "islands").read_bytes() == (tree.source / "islands").read_bytes()
+
+
+def test_bytes_inserted_into_a_huge_file_leave_most_of_it_stored(tree: Tree) -> None:
+    content = random.Random(11).randbytes(140 << 20)
+    (tree.source / "disk").write_bytes(content)
+    assert tree.back_up()["segments"] >= 4
+    (tree.source / "disk").write_bytes(b"inserted" * 100 + content)
+    again = tree.back_up()
+    assert again["bytes_read"] > len(content)
+    assert 0 < again["bytes_stored"] < len(content) / 8
 
 
 class Meddler(threading.Thread):

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from crypto.keyrecord import CHUNK_ID, DEK, KeyRecord
 from crypto.secret import SecretKey
 from repository.access import VaultId
 from repository.builder import Described, ManifestBuilder
+from repository.cache.index import HostIndex
 from repository.catalog import write_manifest, write_snapshot
 from repository.chunker import Chunker, ChunkSizes
 from repository.directory import DirectoryPruner
-from repository.index import Index, write_indexes
+from repository.index import ChunkIndex, Index, write_indexes
 from repository.layout import segment_id
 from repository.manifest import Manifest, ManifestRef, PackSummary, Snapshot
 from repository.pack import PackWriter
@@ -50,6 +52,7 @@ class Repo:
         self.store = DirectoryPruner(folder, create=True)
         self.vault = VaultId(b"T" * 16, b"V" * 16)
         self.keys = HeldKeys()
+        self.meta = b"meta"
         self.ids = ChunkIds(self.keys.chunk_key)
         for purpose, epoch in ((CHUNK_ID, 0), (DEK, 1)):
             record = KeyRecord(1, *self.vault, purpose, epoch, "cmk", "", b"wrapped", 0)
@@ -59,13 +62,13 @@ class Repo:
     def packs(self, target: int = 1 << 20) -> PackWriter:
         return PackWriter(self.vault, 1, self.keys, target)
 
-    def stream(self, index: Index, packs: PackWriter | None = None) -> ChunkStream:
+    def stream(self, index: ChunkIndex, packs: PackWriter | None = None) -> ChunkStream:
         chunker = Chunker(self.ids.seed, SMALL)
         buffer = bytearray(4 * SMALL.largest)
         return ChunkStream(self.store, self.ids, chunker, index, packs or self.packs(), buffer)
 
     def segment(
-        self, files: Mapping[bytes, bytes], index: Index | None = None
+        self, files: Mapping[bytes, bytes], index: ChunkIndex | None = None
     ) -> tuple[Manifest, list[PackSummary]]:
         """Store the files' chunks; the manifest is built and not stored."""
         stream = self.stream(Index() if index is None else index)
@@ -74,7 +77,7 @@ class Repo:
             data = files[path]
             stream.begin()
             feed(stream, data)
-            builder.add(Described(path, "f", len(data), b"stamp", b"meta"), stream.end())
+            builder.add(Described(path, "f", len(data), b"stamp", self.meta), stream.end())
         stream.finish()
         return builder.build(stream), stream.stored
 
@@ -110,8 +113,11 @@ class Repo:
 
     def loaded(self) -> Index:
         index = Index()
-        index.refresh(self.store, self.vault, self.keys)
+        self.refresh(index)
         return index
+
+    def refresh(self, index: ChunkIndex) -> None:
+        index.refresh(self.store, self.vault, self.keys)
 
     def stored(self, prefix: str) -> list[str]:
         return list(self.store.list(prefix))
@@ -138,6 +144,15 @@ def repo() -> Iterator[Repo]:
     memory = "/dev/shm"
     with tempfile.TemporaryDirectory(dir=memory if os.path.isdir(memory) else None) as folder:
         yield Repo(Path(folder, "repo"))
+
+
+@pytest.fixture(params=["memory", "host"])
+def make_index(request: pytest.FixtureRequest, repo: Repo) -> Callable[[], ChunkIndex]:
+    """Makes empty indexes of each kind; those of a host each have a cache of their own."""
+    if request.param == "memory":
+        return Index
+    numbers = count()
+    return lambda: HostIndex(repo.folder.parent / "cache" / str(next(numbers)), repo.vault)
 
 
 @pytest.fixture

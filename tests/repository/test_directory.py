@@ -148,7 +148,7 @@ def test_a_folder_or_a_fifo_is_no_object(folder: Path) -> None:
     ],
 )
 def test_no_errno_gets_out_untranslated(number: int, kind: type[StoreError]) -> None:
-    with pytest.raises(StoreError) as caught, directory._translated("name"):
+    with pytest.raises(StoreError) as caught, directory.translated("name"):
         raise OSError(number, "secret path in here")
     assert type(caught.value) is kind
     assert isinstance(caught.value.__cause__, OSError)

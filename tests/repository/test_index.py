@@ -12,13 +12,15 @@ from crypto.sealing import sealed_length
 from repository import index as index_module
 from repository.compression import RAW
 from repository.errors import ChunkMissing, ObjectDamaged, ObjectExists, RepositoryError
-from repository.index import Index, Location, adopt_packs, read_index, write_indexes
+from repository.index import ChunkIndex, Index, Location, adopt_packs, read_index, write_indexes
 from repository.layout import index_name, pack_name, segment_id
 from repository.manifest import IndexBody, PackSummary
 from repository.objects import MAX_INDEX, put_struct
 from repository.pack import GRAIN, RECORD
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.repository.conftest import Repo
 
 JOB = b"J" * 16
@@ -40,8 +42,8 @@ def publish(repo: "Repo", packs: list[PackSummary], fence: int = 1) -> list[str]
     return write_indexes(repo.store, repo.vault, repo.keys, 1, JOB, fence, packs)
 
 
-def test_chunks_are_found_where_their_packs_say() -> None:
-    index = Index()
+def test_chunks_are_found_where_their_packs_say(make_index: "Callable[[], ChunkIndex]") -> None:
+    index = make_index()
     index.add_pack(summary(1, [chunk(1), chunk(2)]))
     index.add_pack(summary(2, [chunk(3)], epoch=2))
     assert index.contains(chunk(2))
@@ -89,32 +91,40 @@ def test_tables_come_out_as_they_went_in() -> None:
     assert [index.table_of(number) for number, _ in enumerate(index.packs())] == packs
 
 
-def test_index_objects_come_back_and_only_new_ones_are_loaded(repo: "Repo") -> None:
+def test_index_objects_come_back_and_only_new_ones_are_loaded(
+    repo: "Repo", make_index: "Callable[[], ChunkIndex]"
+) -> None:
     publish(repo, [summary(1, [chunk(1)])], fence=1)
-    index = repo.loaded()
+    index = make_index()
+    repo.refresh(index)
     assert index.contains(chunk(1))
     first = index_name(segment_id(JOB, 1, 0))
     repo.damage(first, lambda _: b"never read again")
     publish(repo, [summary(2, [chunk(2)])], fence=2)
-    index.refresh(repo.store, repo.vault, repo.keys)
+    repo.refresh(index)
     assert index.contains(chunk(2))
 
 
-def test_a_replaced_index_object_takes_its_chunks_with_it(repo: "Repo") -> None:
+def test_a_replaced_index_object_takes_its_chunks_with_it(
+    repo: "Repo", make_index: "Callable[[], ChunkIndex]"
+) -> None:
     old, new = summary(1, [chunk(1), chunk(2)]), summary(2, [chunk(2)])
     names = publish(repo, [old], fence=1)
-    index = repo.loaded()
+    index = make_index()
+    repo.refresh(index)
     publish(repo, [new], fence=2)
     repo.store.delete(names[0])
-    index.refresh(repo.store, repo.vault, repo.keys)
+    repo.refresh(index)
     assert not index.contains(chunk(1))
     assert index.locate(chunk(2)).pack == new.id
 
 
-def test_a_damaged_index_object_is_reported_and_the_others_serve(repo: "Repo") -> None:
+def test_a_damaged_index_object_is_reported_and_the_others_serve(
+    repo: "Repo", make_index: "Callable[[], ChunkIndex]"
+) -> None:
     good, bad = publish(repo, [summary(1, [chunk(1)])], 1)[0], publish(repo, [summary(2, [chunk(2)])], 2)[0]
     repo.damage(bad, lambda data: data[:-1])
-    index = Index()
+    index = make_index()
     with pytest.raises(ObjectDamaged):
         index.refresh(repo.store, repo.vault, repo.keys)
     found: list[str] = []
@@ -124,11 +134,11 @@ def test_a_damaged_index_object_is_reported_and_the_others_serve(repo: "Repo") -
     assert index.contains(chunk(1))
 
 
-def test_a_swapped_index_object_is_refused(repo: "Repo") -> None:
+def test_a_swapped_index_object_is_refused(repo: "Repo", make_index: "Callable[[], ChunkIndex]") -> None:
     one, two = publish(repo, [summary(1, [chunk(1)])], 1)[0], publish(repo, [summary(2, [chunk(2)])], 2)[0]
     repo.damage(one, lambda _: (repo.folder / two).read_bytes())
     with pytest.raises(RepositoryError):
-        repo.loaded()
+        repo.refresh(make_index())
 
 
 def test_writing_the_same_again_is_no_error_and_other_packs_are(repo: "Repo") -> None:
@@ -161,11 +171,14 @@ def test_an_index_by_a_key_holder_who_breaks_the_rules_is_refused(repo: "Repo") 
         read_index(repo.store, repo.vault, repo.keys, index_id)
 
 
-def test_packs_of_a_dead_attempt_are_adopted_from_their_own_tables(repo: "Repo") -> None:
+def test_packs_of_a_dead_attempt_are_adopted_from_their_own_tables(
+    repo: "Repo", make_index: "Callable[[], ChunkIndex]"
+) -> None:
     _, stored = repo.segment({b"/a": random.Random(1).randbytes(50_000)})
     (repo.folder / "packs/zz").mkdir()
     (repo.folder / "packs/zz/stray").write_bytes(b"x")
-    index, found = Index(), []
+    index = make_index()
+    found: list[str] = []
     adopted = adopt_packs(repo.store, repo.vault, repo.keys, index, lambda name, _: found.append(name))
     assert adopted == stored
     assert found == ["packs/zz/stray"]
@@ -175,28 +188,58 @@ def test_packs_of_a_dead_attempt_are_adopted_from_their_own_tables(repo: "Repo")
     assert adopt_packs(repo.store, repo.vault, repo.keys, index, lambda *_: None) == []
 
 
-def test_a_pack_is_unindexed_until_an_index_object_names_it(repo: "Repo") -> None:
+def test_a_pack_is_unindexed_until_an_index_object_names_it(
+    repo: "Repo", make_index: "Callable[[], ChunkIndex]"
+) -> None:
     _, (pack,) = repo.segment({b"/a": b"some data"})
     chunk_id = pack.records[:32]
-    index = Index()
+    index = make_index()
     index.add_pack(pack)
     assert index.unindexed_pack_of(chunk_id) == pack
     assert index.unindexed_pack_of(chunk(1)) is None
     publish(repo, [pack])
-    index.refresh(repo.store, repo.vault, repo.keys)
+    repo.refresh(index)
     assert index.unindexed_pack_of(chunk_id) is None
     assert index.contains(chunk_id)
-    assert len(index) == 1
+    assert index.locate(chunk_id).pack == pack.id
 
 
-def test_what_only_this_process_knows_can_be_forgotten(repo: "Repo") -> None:
+def test_what_only_this_process_knows_can_be_forgotten(
+    repo: "Repo", make_index: "Callable[[], ChunkIndex]"
+) -> None:
     publish(repo, [summary(1, [chunk(1)])])
-    index = repo.loaded()
+    index = make_index()
+    repo.refresh(index)
     index.add_pack(summary(2, [chunk(2)]))
     index.forget_unindexed()
-    index.refresh(repo.store, repo.vault, repo.keys)
+    repo.refresh(index)
     assert index.contains(chunk(1))
     assert not index.contains(chunk(2))
+
+
+def test_a_pack_that_is_indexed_is_not_learnt_as_unindexed(
+    repo: "Repo", make_index: "Callable[[], ChunkIndex]"
+) -> None:
+    pack = summary(1, [chunk(1)])
+    publish(repo, [pack])
+    index = make_index()
+    repo.refresh(index)
+    index.add_pack(pack)
+    assert index.knows_pack(pack.id)
+    assert not index.knows_pack(bytes(16))
+    assert index.unindexed_pack_of(chunk(1)) is None
+
+
+def test_a_chunk_in_an_indexed_and_in_another_pack_is_indexed(
+    repo: "Repo", make_index: "Callable[[], ChunkIndex]"
+) -> None:
+    publish(repo, [summary(1, [chunk(1)])])
+    index = make_index()
+    repo.refresh(index)
+    index.add_pack(summary(2, [chunk(1), chunk(2)]))
+    assert index.unindexed_pack_of(chunk(1)) is None
+    assert index.unindexed_pack_of(chunk(2)) == summary(2, [chunk(1), chunk(2)])
+    assert (index.contains(chunk(1)), index.contains(chunk(2))) == (True, True)
 
 
 def test_pack_names_and_ids_agree(repo: "Repo") -> None:

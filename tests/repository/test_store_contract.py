@@ -39,9 +39,15 @@ def stacked(request: pytest.FixtureRequest, path: Path) -> PruneStore:
     return open_pruner(uri, StoreSettings(max_mib_per_s=1e6), Meter())
 
 
+def handover(request: pytest.FixtureRequest, path: Path) -> PruneStore:
+    DirectoryPruner(path / "store", create=True)
+    return open_pruner((path / "store").as_uri(), handover=True)
+
+
 stores: dict[str, Make] = {
     "directory": lambda request, path: DirectoryPruner(path / "store", create=True),
     "directory, all decorators": stacked,
+    "directory, handover": handover,
     "s3": lambda request, path: s3_store(s3_place(request)),
     "s3, all decorators": lambda request, path: open_pruner(
         s3_place(request).uri, StoreSettings(max_mib_per_s=1e6), Meter()

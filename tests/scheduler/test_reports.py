@@ -111,10 +111,49 @@ def test_segments_of_an_earlier_attempt_do_not_count(world: World) -> None:
     assert found.state == "running"
 
 
-def test_a_backup_is_not_done_by_its_segments(world: World) -> None:
+def test_the_last_step_of_a_backup_is_woken_once_when_every_segment_is_done(world: World) -> None:
     job_id = world.submit()
+
+    def say(kind: str, **more: int) -> list[str]:
+        assert take(world, world.report(job_id, kind, **more)).state == "running"  # type: ignore[arg-type]
+        return [wake.task for wake in world.publisher.wakes]
+
+    first = ["backup.plan"]
+    assert say("segment", segment=1) == first  # may overtake the plan
+    assert say("planned", segments=3) == first
+    assert say("segment", segment=1) == first  # the same again counts once
+    assert say("segment", segment=3) == first  # there is no such segment
+    assert say("segment", segment=0) == first
+    last = [*first, "backup.finalize"]
+    assert say("segment", segment=2) == last
+    assert say("segment", segment=2) == last
+    begun, ended = world.publisher.wakes
+    assert (ended.ticket.job, ended.ticket.fence) == (job_id, 1)
+    assert ended.ticket.jti != begun.ticket.jti and ended.spec == begun.spec
+
+
+def test_the_last_step_is_woken_by_a_plan_that_comes_after_its_segments(world: World) -> None:
+    job_id = world.submit()
+    take(world, world.report(job_id, "segment", segment=0))
     take(world, world.report(job_id, "planned", segments=1))
-    assert take(world, world.report(job_id, "segment", segment=0)).state == "running"
+    assert [wake.task for wake in world.publisher.wakes] == ["backup.plan", "backup.finalize"]
+
+
+def test_the_last_step_is_not_woken_for_what_an_earlier_attempt_did(world: World) -> None:
+    job_id = world.submit()
+    take(world, world.report(job_id, "planned", segments=2))
+    take(world, world.report(job_id, "segment", segment=0))
+    take(world, world.report(job_id, "failed", retryable=True))
+    world.scheduler().tick(NOW + 5000)
+    take(world, world.report(job_id, "planned", fence=2, segments=2))
+    take(world, world.report(job_id, "segment", fence=2, segment=1))
+    assert [wake.task for wake in world.publisher.wakes] == ["backup.plan", "backup.plan"]
+
+
+def test_a_backup_of_nothing_new_is_not_woken_by_the_scheduler(world: World) -> None:
+    job_id = world.submit()
+    take(world, world.report(job_id, "planned", segments=0))  # its planner wakes the last step itself
+    assert [wake.task for wake in world.publisher.wakes] == ["backup.plan"]
 
 
 @pytest.mark.parametrize("fence", [0, 2, 3, -1, 2**63])

@@ -7,15 +7,17 @@ import heapq
 import json
 import logging
 import os
+from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from crypto import notes, report
 from repository import layout
 from repository.catalog import finished_segments, read_done, read_plan, write_snapshot
 from repository.errors import ObjectExists, ObjectMissing
 from repository.index import write_indexes
-from repository.manifest import Done, ManifestRef, Plan, Snapshot
+from repository.manifest import Done, ManifestRef, PackSummary, Plan, Snapshot, Stats
 from repository.rules import path_key
-from sources.source import Note
 from workers.admission import Stray
 from workers.backup.session import BackupSession
 from workers.reporting import Reporter, in_letters
@@ -42,29 +44,50 @@ def finalize(session: BackupSession, reporter: Reporter) -> None:
     if not finished.issuperset(range(plan.segments)):
         logger.info("%d of %d segments are done", len(finished), plan.segments)
         return
-    dones = [
-        read_done(
-            session.store, session.vault, session.keys, layout.segment_id(session.job.id, plan.fence, number)
-        )
-        for number in range(plan.segments)
-    ]
-    packs = [pack for done in dones for pack in done.packs]
-    if packs:
-        write_indexes(
-            session.store, session.vault, session.keys, plan.epoch, session.job.id, plan.fence, packs
-        )
-    snapshot = _snapshot(session, plan, dones)
+    results = _Results(plan)
+    packs = results.gather(_dones(session, plan, reporter))
+    write_indexes(session.store, session.vault, session.keys, plan.epoch, session.job.id, plan.fence, packs)
+    snapshot = _snapshot(session, plan, results)
     try:
         write_snapshot(session.store, session.vault, session.keys, plan.epoch, snapshot)
     except ObjectExists:
         logger.info("the snapshot was committed already")
-    reporter.report(report.DONE, outcome=_outcome(snapshot, plan, dones))
+    reporter.report(report.DONE, outcome=_outcome(snapshot, plan, results))
 
 
-def _snapshot(session: BackupSession, plan: Plan, dones: list[Done]) -> Snapshot:
+def _dones(session: BackupSession, plan: Plan, reporter: Reporter) -> Iterator[Done]:
+    for number in range(plan.segments):
+        segment = layout.segment_id(session.job.id, plan.fence, number)
+        yield read_done(session.store, session.vault, session.keys, segment)
+        reporter.alive()
+
+
+class _Results:
+    """What the segments of a plan came to. Their packs are passed on and not kept: a large backup has millions."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.refs: list[ManifestRef] = []
+        self.errors = list(plan.errors)
+        self.left_out = plan.skipped[:MAX_LEFT_OUT]
+        self.skipped = len(plan.skipped)
+        self.stats = Stats()
+
+    def gather(self, dones: Iterable[Done]) -> Iterator[PackSummary]:
+        """The packs of all segments; everything else is added up on the way."""
+        for done in dones:
+            if done.ref is not None:
+                self.refs.append(done.ref)
+            self.errors += done.errors
+            self.left_out += done.skipped[: MAX_LEFT_OUT - len(self.left_out)]
+            self.skipped += len(done.skipped)
+            sums = zip(msgspec.structs.astuple(self.stats), msgspec.structs.astuple(done.stats), strict=True)
+            self.stats = Stats(*(one + other for one, other in sums))
+            yield from done.packs
+
+
+def _snapshot(session: BackupSession, plan: Plan, results: _Results) -> Snapshot:
     spec = session.spec
-    new = [done.ref for done in dones if done.ref is not None]
-    refs = list(heapq.merge(plan.kept, new, key=_order))
+    refs = list(heapq.merge(plan.kept, results.refs, key=_order))
     return Snapshot(
         id=session.job.id,
         time_ns=plan.time_ns,
@@ -77,7 +100,7 @@ def _snapshot(session: BackupSession, plan: Plan, dones: list[Done]) -> Snapshot
         files=sum(ref.files for ref in refs),
         dirs=sum(ref.dirs for ref in refs),
         bytes=sum(ref.bytes for ref in refs),
-        errors=_errors(plan, dones),
+        errors=results.errors,
     )
 
 
@@ -86,28 +109,22 @@ def _order(ref: ManifestRef) -> tuple[bytes, bytes]:
     return path_key(ref.first), path_key(ref.last)
 
 
-def _errors(plan: Plan, dones: list[Done]) -> list[Note]:
-    return [*plan.errors, *(error for done in dones for error in done.errors)]
-
-
-def _outcome(snapshot: Snapshot, plan: Plan, dones: list[Done]) -> notes.Outcome:
+def _outcome(snapshot: Snapshot, plan: Plan, results: _Results) -> notes.Outcome:
     """The numbers of this job: files and bytes of the whole snapshot, the rest of what was done for it now."""
-    stats = [done.stats for done in dones]
-    errors = _errors(plan, dones)
-    skipped = [*plan.skipped, *(each for done in dones for each in done.skipped)]
+    stats = results.stats
     result = {
         "snapshot": snapshot.id.hex(),
         "files": snapshot.files,
         "dirs": snapshot.dirs,
         "bytes": snapshot.bytes,
-        "files_new": sum(s.files_new for s in stats),
-        "bytes_read": sum(s.bytes_read for s in stats),
-        "bytes_stored": sum(s.bytes_stored for s in stats),
-        "chunks_new": sum(s.chunks_new for s in stats),
-        "chunks_reused": sum(s.chunks_reused for s in stats),
+        "files_new": stats.files_new,
+        "bytes_read": stats.bytes_read,
+        "bytes_stored": stats.bytes_stored,
+        "chunks_new": stats.chunks_new,
+        "chunks_reused": stats.chunks_reused,
         "segments": plan.segments,
-        "skipped": len(skipped),
-        "left_out": [{"path": os.fsdecode(path), "why": why} for path, why in skipped[:MAX_LEFT_OUT]],
-        "errors": len(errors),
+        "skipped": results.skipped,
+        "left_out": [{"path": os.fsdecode(path), "why": why} for path, why in results.left_out],
+        "errors": len(results.errors),
     }
-    return notes.Outcome(json.dumps(result).encode(), next(in_letters(errors)))
+    return notes.Outcome(json.dumps(result).encode(), next(in_letters(results.errors)))

@@ -24,12 +24,14 @@ from repository.errors import FormatError, ObjectExists, ObjectMissing
 from repository.index import adopt_packs, write_indexes
 from repository.manifest import Entry, ManifestRef, Plan, Snapshot, Work
 from repository.vault import read_config
+from sources.filesystem.read import look
 from sources.filesystem.walk import walk
 from sources.patterns import Patterns
 from sources.source import Note
 from workers.admission import Stray
-from workers.backup.cut import Kept, Segment, cut, expand, span
+from workers.backup.cut import Kept, Segment, cut, span, taper
 from workers.backup.epoch import open_epoch
+from workers.backup.parts import Seams
 from workers.backup.session import BackupSession, log_damaged
 from workers.reporting import Reporter, TryAgain
 
@@ -75,9 +77,14 @@ def make_plan(session: BackupSession, reporter: Reporter, max_epoch_days: float)
     else:
         _wake_unfinished(session, plan)
     reporter.report(report.PLANNED, segments=plan.segments)
-    # Whoever finished last may have found no plan yet.
-    if len(finished_segments(session.store, session.job.id, plan.fence)) >= plan.segments:
+    # The scheduler counts what this attempt does, and nothing else.
+    inherited = plan.fence != session.job.ticket.fence
+    if not plan.segments or (inherited and _done(session, plan).issuperset(range(plan.segments))):
         session.send(FINALIZE, *session.job.texts())
+
+
+def _done(session: BackupSession, plan: Plan) -> set[int]:
+    return finished_segments(session.store, session.job.id, plan.fence)
 
 
 def _plan_anew(session: BackupSession, reporter: Reporter) -> Plan:
@@ -95,7 +102,8 @@ def _plan_anew(session: BackupSession, reporter: Reporter) -> Plan:
         on_skip=lambda path, why: tally.skipped.append((path, why)),
     )
     teller = _Teller(reporter, tally)
-    for piece in cut(expand(found), parent.manifests if parent else [], _reader(session)):
+    pieces = cut(found, parent.manifests if parent else [], _reader(session), Seams(session.chunker(), look))
+    for piece in taper(pieces):
         if isinstance(piece, Kept):
             tally.kept.append(piece.ref)
             continue
@@ -141,7 +149,7 @@ def _hand_out(session: BackupSession, epoch: int, number: int, piece: Segment) -
 
 
 def _wake_unfinished(session: BackupSession, plan: Plan) -> None:
-    done = finished_segments(session.store, session.job.id, plan.fence)
+    done = _done(session, plan)
     for number in range(plan.segments):
         if number not in done:
             session.send(BACKUP_SEGMENT, *session.job.texts(), plan.fence, number)

@@ -4,22 +4,17 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from repository.builder import Described, ManifestBuilder, absent_chunks, is_whole
-from repository.index import Index
+from repository.cache.files import KnownFiles
+from repository.index import ChunkIndex
 from repository.manifest import WHOLE, Entry, Manifest, Stats, WorkItem
 from repository.stream import ChunkStream, Mark
 from sources.filesystem.read import describe, read
 from sources.source import Note, ReadItem, Skipped, SourceError
 from workers.backup.cut import span
+from workers.backup.known import Known, KnownContent, Place
 
 PROGRESS_EVERY = 64
 """Items between two looks at the clock."""
-
-
-class _Known(NamedTuple):
-    """An entry of the parent snapshot, and the manifest whose chunk table its extents refer to."""
-
-    entry: Entry
-    manifest: Manifest
 
 
 class Outcome(NamedTuple):
@@ -39,25 +34,28 @@ class SegmentWriter:
         index: tells whether the chunks of an unchanged file are still there.
         parents: the manifests of the parent snapshot that overlap this segment.
         progress: called now and then with files and bytes done.
+        files: what this host remembers of files that it has stored; None without it.
     """
 
     def __init__(
         self,
         stream: ChunkStream,
-        index: Index,
+        index: ChunkIndex,
         parents: Iterable[Manifest],
         progress: Callable[[int, int], None],
+        files: KnownFiles | None = None,
     ) -> None:
         self._stream = stream
         self._progress = progress
-        self._known: dict[tuple[bytes, int], _Known] = {}
+        self._known: dict[tuple[bytes, int], Known] = {}
         for manifest in parents:
             absent = absent_chunks(manifest, index)
             self._known.update(
-                ((entry.path, entry.part_offset), _Known(entry, manifest))
+                ((entry.path, entry.part_offset), Known(entry, manifest))
                 for entry in manifest.entries
                 if is_whole(entry, absent)
             )
+        self._content = KnownContent(stream, self._known.values, files, again=not self._known)
         self._builder = ManifestBuilder()
         self._errors: list[Note] = []
         self._skipped: list[Note] = []
@@ -85,6 +83,7 @@ class SegmentWriter:
                 self._progress(count, done)
         stream = self._stream
         stream.finish()
+        self._content.remember()
         manifest = self._builder.build(stream) if len(self._builder) else None
         stats = Stats(
             self._new,
@@ -110,7 +109,7 @@ class SegmentWriter:
             self._builder.add(_described(item, found))
             self._errors.extend((item.path, warning) for warning in found.warnings)
 
-    def _read(self, item: WorkItem, known: _Known | None) -> None:
+    def _read(self, item: WorkItem, known: Known | None) -> None:
         stream = self._stream
         stream.begin()
         length = None if item.part_length == WHOLE else item.part_length
@@ -122,9 +121,21 @@ class SegmentWriter:
             stream.rollback(mark)
             self._builder.keep(_described(item, found), known.manifest, known.entry)
             self._kept += 1
+            return
+        self._new += 1
+        place = self._content.find(mark) if mark.end > mark.start else None
+        if place is None or not stream.rollback(mark):
+            # What has left the buffer is in chunks already, whether a file refers to them or not.
+            place = mark
+        self._put(_described(item, found), place, mark.digest)
+
+    def _put(self, described: Described, place: Place, digest: bytes) -> None:
+        if isinstance(place, Mark):
+            self._builder.add(described, place)
+        elif isinstance(place, Known):
+            self._builder.keep(described, place.manifest, place.entry)
         else:
-            self._builder.add(_described(item, found), mark)
-            self._new += 1
+            self._builder.reuse(described, digest, place)
 
 
 def _same_data(entry: Entry, found: ReadItem, mark: Mark) -> bool:

@@ -1,51 +1,42 @@
 """What the three steps of a backup share: the repository opened for a job, its keys, its index."""
 
 import logging
-from dataclasses import dataclass, field
 
 from config.errors import StrongroomError
-from crypto.chunkid import ChunkIds
+from crypto.chunkid import ChunkIds, FileNames
 from crypto.job import BackupSpec, InitSpec
 from repository import layout
 from repository.buffers import scratch
+from repository.cache.files import KnownFiles
 from repository.chunker import Chunker
 from repository.errors import ObjectMissing, RepositoryError
-from repository.index import Index
+from repository.index import ChunkIndex
 from repository.pack import PackWriter, buffer_size
 from repository.store import WriteStore
 from repository.stores import open_writer
 from repository.stream import BUFFER, ChunkStream
 from repository.vault import chunk_sizes, read_config
 from workers.admission import Job
+from workers.indexes import file_tables, host_indexes
 from workers.keys import Send, VaultKeys
 from workers.process import Process
 
 logger = logging.getLogger(__name__)
-
-INDEXES = 4
-"""Vaults whose index a process keeps in memory."""
 
 
 class WrongSpec(StrongroomError):
     """The job's spec is of another kind than the task."""
 
 
-@dataclass
 class BackupProcess:
     """What a backup process keeps from task to task: indexes by vault, and the buffers of the hot path."""
 
-    process: Process
-    indexes: dict[bytes, Index] = field(default_factory=dict)
-    last_job: bytes = b""
-    buffers: tuple[memoryview, memoryview] | None = None
-
-    def index(self, vault: bytes) -> Index:
-        """The index of a vault as far as it is loaded."""
-        if vault not in self.indexes:
-            while len(self.indexes) >= INDEXES:
-                self.indexes.pop(next(iter(self.indexes)))
-            self.indexes[vault] = Index()
-        return self.indexes[vault]
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.indexes = host_indexes(process.home, process.role)
+        self.files = file_tables(process.home, process.role)
+        self.last_job = b""
+        self.buffers: tuple[memoryview, memoryview] | None = None
 
     def scratch(self) -> tuple[memoryview, memoryview]:
         """The stream's and the pack's buffer: one of each, because a process does one task after another."""
@@ -96,18 +87,19 @@ class BackupSession:
         Before they are removed an attempt may still have to say that the job is done.
         """
         job = self.job.id
-        return self._holds(layout.snapshot_name(job)) and not self._holds(layout.plan_name(job))
+        return self.holds(layout.snapshot_name(job)) and not self.holds(layout.plan_name(job))
 
-    def _holds(self, name: str) -> bool:
+    def holds(self, name: str) -> bool:
+        """Whether the repository has that object."""
         try:
             self.store.size(name)
         except ObjectMissing:
             return False
         return True
 
-    def index(self) -> Index:
+    def index(self) -> ChunkIndex:
         """The vault's index with every index object that is in the store now."""
-        index = self.own.index(self.vault.vault)
+        index = self.own.indexes.of(self.vault)
         if self.own.last_job != self.job.id:
             # Packs of another job that no index names may be gone: what ended jobs leave is removed.
             index.forget_unindexed()
@@ -115,14 +107,26 @@ class BackupSession:
         index.refresh(self.store, self.vault, self.keys, log_damaged)
         return index
 
-    def stream(self, epoch: int, index: Index) -> ChunkStream:
+    def files(self) -> KnownFiles:
+        """The files that this host has stored in the vault."""
+        table = self.own.files.of(self.vault)
+        table.open()
+        return KnownFiles(table, FileNames(self.keys.chunk_id_key()))
+
+    def stream(self, epoch: int, index: ChunkIndex) -> ChunkStream:
         """A fresh stream for one segment, sealing in `epoch`."""
         self.keys.sealing_epoch = epoch
-        sizes = chunk_sizes(read_config(self.store, self.vault, self.keys))
         ids = ChunkIds(self.keys.chunk_id_key())
         stream_buffer, pack_buffer = self.own.scratch()
         packs = PackWriter(self.vault, epoch, self.keys, buffer=pack_buffer)
-        return ChunkStream(self.store, ids, Chunker(ids.seed, sizes), index, packs, stream_buffer)
+        return ChunkStream(self.store, ids, self._chunker(ids), index, packs, stream_buffer)
+
+    def chunker(self) -> Chunker:
+        """The vault's chunker."""
+        return self._chunker(ChunkIds(self.keys.chunk_id_key()))
+
+    def _chunker(self, ids: ChunkIds) -> Chunker:
+        return Chunker(ids.seed, chunk_sizes(read_config(self.store, self.vault, self.keys)))
 
 
 def log_damaged(name: str, error: RepositoryError) -> None:

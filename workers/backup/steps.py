@@ -62,7 +62,10 @@ def _make_vault(session: BackupSession) -> None:
 
 
 def run_segment(session: BackupSession, reporter: Reporter, fence: int, number: int) -> None:
-    """Do one segment of an attempt, unless it is done; then see whether it was the last.
+    """Do one segment of an attempt, unless it is done.
+
+    The scheduler counts the segments of an attempt and wakes the last step. Of a plan that an earlier attempt left it
+    does not know what was done, so whoever does a segment of that looks itself.
 
     Raises:
         Stray: there is no such segment; the message was not from a plan, or comes after the job's end.
@@ -72,10 +75,10 @@ def run_segment(session: BackupSession, reporter: Reporter, fence: int, number: 
         segment = layout.segment_id(session.job.id, fence, number)
     except InvalidName as error:
         raise Stray("there can be no such segment") from error
-    if number not in finished_segments(session.store, session.job.id, fence):
+    if not session.holds(layout.done_name(session.job.id, fence, number)):
         _describe(session, reporter, segment, number)
     reporter.report(report.SEGMENT, segment=number)
-    if _complete(session, fence):
+    if fence != session.job.ticket.fence and _complete(session, fence):
         session.send(FINALIZE, *session.job.texts())
 
 
@@ -92,6 +95,7 @@ def _describe(session: BackupSession, reporter: Reporter, segment: bytes, number
         index,
         _parents(session, work.parents),
         lambda files, done: reporter.progress(number, files, done),
+        session.files(),
     )
     found = writer.describe(work.items)
     session.keys.charge(epoch, stream.chunks_new, stream.bytes_stored)

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from crypto.parcel import Piece
 from repository.manifest import Entry
 
-PARCEL_BYTES = 16 << 20
+PARCEL_BYTES = 8 << 20
+"""Small enough that what is in work at a time stays in the processor's cache, large enough that the public-key
+operations and messages of a parcel, a millisecond together, do not count."""
 PARCEL_PIECES = 4096
 
 

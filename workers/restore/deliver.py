@@ -84,7 +84,9 @@ class _Delivery:
         self._manifest = manifest
         self._snapshot = snapshot
         self._index = session.index()
-        self._fetcher = Fetcher(session.store, session.vault, session.keys, self._index)
+        self._fetcher = Fetcher(
+            session.store, session.vault, session.keys, self._index, session.own.fetching()
+        )
         # Looked up once for each chunk, not for each of the many files in it; None: it is in no pack.
         self._sizes = [self._stored_size(number) for number in range(len(manifest.chunk_lengths))]
         self._failed: dict[bytes, str] = {}
@@ -120,21 +122,20 @@ class _Delivery:
     def _deliver(self, batch: Batch) -> None:
         # A manifest may name a chunk twice: content that occurs twice in one segment is stored once.
         wanted = [self._chunk_id(number) for number in batch.chunks]
-        chunks: dict[bytes, tuple[ChunkInfo, bytes]] = {}
+        chunks: dict[bytes, tuple[ChunkInfo, memoryview]] = {}
         lost: dict[bytes, str] = {}
         for fetched in self._fetcher.fetch(wanted):
             if isinstance(fetched, FetchFailure):
                 lost[fetched.chunk_id] = fetched.error.message
                 continue
-            # The fetcher's buffer is used again for the next chunk.
-            payload = bytes(fetched.payload)
+            payload = fetched.payload
             self._session.keys.charge(self._index.locate(fetched.chunk_id).epoch, 1, len(payload))
             chunks[fetched.chunk_id] = (ChunkInfo(fetched.codec, fetched.raw_len, len(payload)), payload)
         bad = {position: lost[chunk_id] for position, chunk_id in enumerate(wanted) if chunk_id in lost}
         pieces = [piece for piece in batch.pieces if self._whole(piece, bad)]
         found = [chunks.get(chunk_id, _LOST) for chunk_id in wanted]
         table = ParcelTable(tuple(info for info, _ in found), tuple(pieces), b"", self._snapshot)
-        self._writer.deliver(table, [payload for _, payload in found])
+        self._writer.deliver(table, [payload for _, payload in found], pacing=True)
         self._files += sum(piece.last for piece in pieces)
         self._bytes += sum(length for piece in pieces for length in piece.extents[2::3])
 
@@ -148,5 +149,5 @@ class _Delivery:
         return True
 
 
-_LOST = (ChunkInfo(0, 0, 0), b"")
+_LOST = (ChunkInfo(0, 0, 0), memoryview(b""))
 """Stands in a parcel for a chunk that could not be had; no piece of the parcel refers to it."""

@@ -2,24 +2,27 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from pathlib import Path
 
 from config.errors import StrongroomError
 from crypto.job import ListSpec, RestoreSpec
+from repository.buffers import Reused
 from repository.catalog import read_manifest, read_snapshot, read_snapshots
 from repository.errors import FormatError, ObjectMissing, RepositoryError
-from repository.index import Index
+from repository.fetch import FetchRoom, fetch_room
+from repository.index import ChunkIndex
 from repository.manifest import ManifestRef, Snapshot
-from repository.place import S3Place, parse_place
+from repository.place import FolderPlace, S3Place, parse_place
 from repository.store import ReadStore, WriteStore
 from repository.stores import open_reader, open_writer
 from repository.vault import read_config
 from workers.admission import Job
+from workers.indexes import host_indexes
 from workers.keys import Send, VaultKeys
 from workers.process import Process
+from workers.restore.batch import PARCEL_BYTES
 from workers.restore.select import Selection
 
-INDEXES = 4
 MIN_PREFIX = 4
 LATEST = "latest"
 
@@ -44,20 +47,21 @@ class ForeignDelivery(StrongroomError):
     """The request names a delivery area that this worker may not write to."""
 
 
-@dataclass
 class RestoreProcess:
-    """What a restore process keeps from task to task: the indexes of the vaults it last read."""
+    """What a restore process keeps from task to task: the indexes of the vaults it last read, and its buffers."""
 
-    process: Process
-    indexes: dict[bytes, Index] = field(default_factory=dict)
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.indexes = host_indexes(process.home, process.role)
+        self.sealed = Reused()
+        """For the parcel that is being written."""
+        self._fetching: FetchRoom | None = None
 
-    def index(self, vault: bytes) -> Index:
-        """The index of a vault as far as it is loaded."""
-        if vault not in self.indexes:
-            while len(self.indexes) >= INDEXES:
-                self.indexes.pop(next(iter(self.indexes)))
-            self.indexes[vault] = Index()
-        return self.indexes[vault]
+    def fetching(self) -> FetchRoom:
+        """For the chunks of one parcel."""
+        if self._fetching is None:
+            self._fetching = fetch_room(PARCEL_BYTES)
+        return self._fetching
 
 
 class RestoreSession:
@@ -84,9 +88,10 @@ class RestoreSession:
         self.send = send
         self.vault = job.vault
         self.store: ReadStore = open_reader(spec.repo, own.process.settings.store)
-        self.delivery: WriteStore = open_writer(
-            _allowed(own.process, spec.delivery), own.process.settings.store
-        )
+        area = _allowed(own.process, spec.delivery)
+        self.delivery: WriteStore = open_writer(area, own.process.settings.store, handover=True)
+        place = parse_place(area)
+        self.delivery_folder: Path | None = place.path if isinstance(place, FolderPlace) else None
         self.keys = VaultKeys(own.process, job, self.store, send)
 
     def prove_vault(self) -> None:
@@ -97,9 +102,9 @@ class RestoreSession:
         """
         read_config(self.store, self.vault, self.keys)
 
-    def index(self) -> Index:
+    def index(self) -> ChunkIndex:
         """The vault's index with every index object that is in the store now."""
-        index = self.own.index(self.vault.vault)
+        index = self.own.indexes.of(self.vault)
         index.refresh(self.store, self.vault, self.keys, _ignore_damaged)
         return index
 

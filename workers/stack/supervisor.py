@@ -222,7 +222,9 @@ class Supervisor:
     def _read_ready(self, descriptor: int) -> None:
         """A byte: the role serves. The end of the file: it is dead, which `_reap` deals with."""
         if os.read(descriptor, 64):
-            self._children[self._ready_pipes[descriptor]].ready = True
+            child = self._children[self._ready_pipes[descriptor]]
+            child.ready = True
+            self.log(f"{child.name} serves after {time.monotonic() - child.started:.2f} s")
             return
         os.close(descriptor)
         del self._ready_pipes[descriptor]

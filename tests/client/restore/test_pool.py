@@ -48,7 +48,8 @@ def test_segments_are_opened_by_several_processes(tmp_path: Path):
     assert all(not report.failed for report in reports)
     assert len(reports) == 4
     assert len([path for path in (tmp_path / "out").rglob("f*") if path.is_file()]) == 240
-    assert list((worker.area / worker.job.hex()).iterdir()) == [], "parcels that are done with are removed"
+    left = {path.name[:6] for path in (worker.area / worker.job.hex()).iterdir()}
+    assert left <= {".free-"}, "parcels that are done with are removed, or free to be written over"
 
 
 def test_more_orders_than_may_be_in_flight(tmp_path: Path):

@@ -7,10 +7,17 @@ from repository.manifest import Entry, ManifestRef, WorkItem
 from sources.source import Found, order_key
 from workers.backup import cut
 from workers.backup.cut import Kept, Segment
+from workers.backup.parts import PartSizes
+
+SIZES = PartSizes(largest=1000, least=100)
 
 
 def item(path: bytes, stamp: bytes = b"s", size: int = 10) -> WorkItem:
     return WorkItem(path, "f", size, stamp)
+
+
+def found_of(items: list[WorkItem]) -> list[Found]:
+    return [Found(i.path, i.kind, i.size, i.stamp) for i in items]
 
 
 def parent(*groups: list[WorkItem]) -> tuple[list[ManifestRef], dict[bytes, list[Entry]]]:
@@ -37,7 +44,7 @@ def parent(*groups: list[WorkItem]) -> tuple[list[ManifestRef], dict[bytes, list
 
 def run(items: list[WorkItem], *groups: list[WorkItem]) -> list[Segment | Kept]:
     refs, entries = parent(*groups)
-    return list(cut.cut(items, refs, lambda ref: entries[ref.id]))
+    return list(cut.cut(found_of(items), refs, lambda ref: entries[ref.id], sizes=SIZES))
 
 
 def test_nothing_changed_keeps_every_manifest() -> None:
@@ -68,21 +75,66 @@ def test_a_manifest_whose_paths_are_all_gone_leaves_nothing() -> None:
 
 def test_segments_end_at_their_bytes() -> None:
     big = cut.SEGMENT_BYTES // 2 + 1
-    found = run([item(b"/%d" % n, size=big) for n in range(3)])
+    found = list(cut.cut(found_of([item(b"/%d" % n, size=big) for n in range(3)]), [], lambda _: []))
     assert [len(p.items) for p in found if isinstance(p, Segment)] == [1, 1, 1]
 
 
-def test_a_huge_file_becomes_ranges_that_cover_it() -> None:
-    size = 2 * cut.PART + 5
-    parts = list(cut.expand([Found(b"/big", "f", size, b"s")]))
-    assert [(p.part_offset, p.part_length) for p in parts] == [
-        (0, cut.PART),
-        (cut.PART, cut.PART),
-        (2 * cut.PART, 5),
-    ]
-    found = run(parts)
-    assert len(found) == 3
-    assert [type(p) for p in run(parts, *[[p] for p in parts])] == [Kept] * 3
+def segments(pieces: list[Segment | Kept]) -> list[list[tuple[int, int]]]:
+    return [[(i.part_offset, i.part_length) for i in p.items] for p in pieces if isinstance(p, Segment)]
+
+
+def test_each_part_of_a_huge_file_is_a_segment_of_its_own() -> None:
+    found = run([item(b"/a"), item(b"/big", size=4001), item(b"/c"), item(b"/d")])
+    (first, *cuts, last) = segments(found)
+    assert first == [(0, -1)] and last == [(0, -1), (0, -1)]
+    assert all(len(each) == 1 for each in cuts) and len(cuts) > 4
+    at = 0
+    for [(offset, length)] in cuts:
+        assert offset == at and length <= SIZES.largest
+        at += length
+    assert at == 4001
+
+
+def test_an_unchanged_huge_file_keeps_its_parts_wherever_they_were_cut() -> None:
+    was = [WorkItem(b"/big", "f", 4000, b"s", at, 800) for at in range(0, 4000, 800)]
+    assert [type(p) for p in run([item(b"/big", size=4000)], *[[p] for p in was])] == [Kept] * 5
+
+
+def test_a_part_that_is_missing_from_the_parent_is_read_again() -> None:
+    was = [WorkItem(b"/big", "f", 4000, b"s", at, 800) for at in (0, 800, 2400, 3200)]
+    found = run([item(b"/big", size=4000)], *[[p] for p in was])
+    assert isinstance(found[0], Kept)
+    at = 800
+    for offset, length in [part for each in segments(found) for part in each]:
+        assert offset == at
+        at += length
+    assert at == 4000
+
+
+def test_a_changed_huge_file_is_cut_anew() -> None:
+    was = [WorkItem(b"/big", "f", 4000, b"old", at, 800) for at in range(0, 4000, 800)]
+    parts = [part for each in segments(run([item(b"/big", size=4000)], was)) for part in each]
+    assert parts[0] == (0, 1000) and sum(length for _, length in parts) == 4000
+
+
+def test_the_last_segments_are_shared_out_in_smaller_pieces() -> None:
+    size = 1 << 20
+    items = [item(b"/%06d" % n, size=size) for n in range(64 * 10)]
+    whole = list(cut.cut(found_of(items), [], lambda _: []))
+    tapered = list(cut.taper(whole))
+    assert [i for p in tapered if isinstance(p, Segment) for i in p.items] == items
+    assert tapered[:8] == whole[:8] and len(whole) == 10
+    rest = [p for p in tapered[8:] if isinstance(p, Segment)]
+    assert len(rest) == 2 * cut.SHARES
+    assert all(p.unread == size * len(p.items) for p in rest)
+
+
+def test_a_small_backup_is_handed_out_at_once_and_a_held_segment_keeps_its_parents() -> None:
+    one = Segment([item(b"/a")], [], 10)
+    assert list(cut.taper([one])) == [one]
+    ref = parent([item(b"/a")])[0][0]
+    many = [Segment([item(b"/%d" % n, size=64 << 20)] * 3, [ref], 192 << 20) for n in range(6)]
+    assert all(p.parents == [ref] for p in cut.taper(many) if isinstance(p, Segment))
 
 
 names = st.sampled_from([b"/" + n for n in (b"a", b"a/b", b"a.b", b"b", b"c/d", b"e", b"f", b"g/h/i", b"z")])
@@ -106,7 +158,7 @@ def test_every_path_is_covered_once_in_order(
             old = old[size:]
     refs, entries = parent(*groups)
     covered: list[tuple[bytes, bytes]] = []
-    for piece in cut.cut(ordered, refs, lambda ref: entries[ref.id]):
+    for piece in cut.taper(cut.cut(found_of(ordered), refs, lambda ref: entries[ref.id])):
         if isinstance(piece, Kept):
             covered += [(e.path, e.stamp) for e in entries[piece.ref.id]]
         else:

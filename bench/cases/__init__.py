@@ -1,0 +1,1 @@
+"""What is measured, one module a case; `bench.cases.all` lists them."""
