@@ -1,5 +1,6 @@
 """What of a repository its snapshots need: the names of all objects without which one of them cannot be restored."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from repository import layout
@@ -23,8 +24,13 @@ class Needed(NamedTuple):
     unreadable: list[str]
 
 
-def needed(store: ReadStore, vault: VaultId, keys: KeyRing) -> Needed:
+def needed(
+    store: ReadStore, vault: VaultId, keys: KeyRing, alive: Callable[[], None] = lambda: None
+) -> Needed:
     """What the snapshots of a vault need: configuration, keys, index, and their own manifests and packs.
+
+    Args:
+        alive: called again and again on the way, which may be long.
 
     Raises:
         StoreError: the store does not answer.
@@ -37,8 +43,12 @@ def needed(store: ReadStore, vault: VaultId, keys: KeyRing) -> Needed:
 
     index = Index()
     index.refresh(store, vault, keys, on_damaged)
+    alive()
     refs = {ref for snapshot in read_snapshots(store, vault, keys, on_damaged) for ref in snapshot.manifests}
-    packs = _packs(store, vault, keys, index, refs, unreadable)
+    packs: set[str] = set()
+    for ref in refs:
+        packs |= _packs_of(store, vault, keys, index, ref, unreadable)
+        alive()
     manifests = {layout.manifest_name(ref.id) for ref in refs}
     names = [
         layout.CONFIG,
@@ -51,26 +61,20 @@ def needed(store: ReadStore, vault: VaultId, keys: KeyRing) -> Needed:
     return Needed(names, unreadable)
 
 
-def _packs(
-    store: ReadStore,
-    vault: VaultId,
-    keys: KeyRing,
-    index: Index,
-    refs: set[ManifestRef],
-    unreadable: list[str],
+def _packs_of(
+    store: ReadStore, vault: VaultId, keys: KeyRing, index: Index, ref: ManifestRef, unreadable: list[str]
 ) -> set[str]:
-    """Names of the packs with the chunks of these manifests."""
-    found: set[bytes] = set()
-    for ref in refs:
-        try:
-            ids = read_manifest(store, vault, keys, ref).chunk_ids
-        except (FormatError, ObjectMissing):
-            unreadable.append(layout.manifest_name(ref.id))
-            continue
-        for start in range(0, len(ids), layout.CHUNK_ID):
-            chunk_id = ids[start : start + layout.CHUNK_ID]
-            if index.contains(chunk_id):
-                found.add(index.locate(chunk_id).pack)
-            else:
-                unreadable.append(f"chunk {chunk_id.hex()}")
-    return {layout.pack_name(pack) for pack in found}
+    """Names of the packs with the chunks of a manifest."""
+    try:
+        ids = read_manifest(store, vault, keys, ref).chunk_ids
+    except (FormatError, ObjectMissing):
+        unreadable.append(layout.manifest_name(ref.id))
+        return set()
+    found: set[str] = set()
+    for start in range(0, len(ids), layout.CHUNK_ID):
+        chunk_id = ids[start : start + layout.CHUNK_ID]
+        if index.contains(chunk_id):
+            found.add(layout.pack_name(index.locate(chunk_id).pack))
+        else:
+            unreadable.append(f"chunk {chunk_id.hex()}")
+    return found

@@ -62,3 +62,11 @@ def test_a_place_without_a_vault_needs_its_configuration(repo: "Repo") -> None:
     for name in repo.stored(""):
         repo.store.delete(name)
     assert needed(repo.store, repo.vault, repo.keys).names == [layout.CONFIG]
+
+
+def test_signs_of_life_are_asked_for_on_the_way(repo: "Repo") -> None:
+    repo.backup(FILES, 1)
+    repo.backup({**FILES, b"/c": b"more"}, 2)
+    signs: list[None] = []
+    needed(repo.store, repo.vault, repo.keys, lambda: signs.append(None))
+    assert len(signs) > 2

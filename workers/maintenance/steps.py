@@ -96,7 +96,7 @@ def extend_locks(process: Process, job: Job, reporter: Reporter, send: Send) -> 
     store = open_pruner(job.spec.repo, settings)
     keys = VaultKeys(process, job, store, send)
     reporter.keys = keys
-    found = needed(store, job.vault, keys)
+    found = needed(store, job.vault, keys, reporter.alive)
     counts = {"extended": 0, "left": 0, "missing": 0}
     # A request or two for each object: side by side, as many as the store is read with.
     with ThreadPoolExecutor(settings.parallel, "extend") as pool:
