@@ -3,8 +3,9 @@
 import os
 import posixpath
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from client.errors import BadArgument, MissingPath
@@ -12,6 +13,8 @@ from config.queues import is_host
 from repository.errors import StoreUnsupported
 from repository.place import S3Place, parse_place
 from sources.patterns import Patterns
+from sources.s3.names import ROOT
+from sources.s3.place import BucketPath, NotAPlace, is_bucket, parse
 
 LATEST = "latest"
 MIN_PREFIX = 4
@@ -30,7 +33,7 @@ class SnapshotPath(NamedTuple):
 
 
 def snapshot_path(text: str) -> SnapshotPath:
-    """Read `SNAPSHOT[:PATH]`.
+    """Read `SNAPSHOT[:PATH]`; PATH may be the URI of objects, `s3://bucket/prefix`.
 
     Raises:
         BadArgument: neither an id, nor a prefix of one, nor `latest`; or the path is not absolute.
@@ -43,6 +46,8 @@ def snapshot_path(text: str) -> SnapshotPath:
         )
     if not path:
         return SnapshotPath(snapshot, b"")
+    if is_bucket(path):
+        return SnapshotPath(snapshot, _place(path).path)
     if not path.startswith("/") or "\0" in path:
         raise BadArgument(f"{path!r} is not a path in a snapshot", remedy="write SNAPSHOT:/absolute/path")
     cleaned = "/" + posixpath.normpath(path).lstrip("/")
@@ -83,6 +88,57 @@ def paths_elsewhere(texts: tuple[str, ...], host: str) -> tuple[bytes, ...]:
                 f"{text!r} is not an absolute path on {host}", remedy="write the path as it is on that host"
             )
     return tuple(os.fsencode("/" + posixpath.normpath(text).lstrip("/")) for text in texts)
+
+
+def bucket_paths(texts: tuple[str, ...]) -> tuple[bytes, ...]:
+    """The URIs of objects to back up, each in the one form that it can have; empty when the paths are files'.
+
+    Raises:
+        BadArgument: one of them names no objects, or only some are URIs.
+    """
+    if not any(map(is_bucket, texts)):
+        return ()
+    if not all(map(is_bucket, texts)):
+        raise BadArgument(
+            "files and objects do not go into one snapshot", remedy="make a backup of each on its own"
+        )
+    return tuple(os.fsencode(_place(text).uri) for text in texts)
+
+
+def bucket_target(text: str, *, overwrite: bool) -> BucketPath | None:
+    """Where in a bucket to restore to; None for a folder.
+
+    Raises:
+        BadArgument: a URI that names no place in a bucket, or `overwrite` for a folder.
+    """
+    if not is_bucket(text):
+        if overwrite:
+            raise BadArgument(
+                "a folder is never overwritten", remedy="leave out --overwrite, and choose a new folder"
+            )
+        return None
+    return _place(text)
+
+
+def _place(text: str) -> BucketPath:
+    try:
+        return parse(text)
+    except NotAPlace as error:
+        raise BadArgument(error.message, remedy=error.remedy) from error
+
+
+def require_objects(snapshots: Sequence[Mapping[str, Any]], wanted: str) -> None:
+    """Refuse to restore a snapshot of files to a bucket; one that is not known is for the workers to name.
+
+    Raises:
+        BadArgument: it is one.
+    """
+    found = snapshots[-1:] if wanted == LATEST else [s for s in snapshots if str(s["id"]).startswith(wanted)]
+    if any(not str(path).startswith(os.fsdecode(ROOT) + "/") for s in found for path in s.get("paths", ())):
+        raise BadArgument(
+            "this snapshot is of files: only what was backed up from a bucket is restored to one",
+            remedy="restore it to a folder, and copy that",
+        )
 
 
 def host_name(text: str) -> str:

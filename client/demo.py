@@ -25,6 +25,7 @@ from client.listing import list_snapshots
 from client.onlooker import Onlooker, Sighting
 from client.output import shown, size, table, time_of_ns
 from client.restore.run import Restore, Restored
+from client.restore.target import FolderTarget
 from client.restore.wanted import Wanted
 from client.session import Session, open_session
 from client.vaults import create_vault
@@ -157,7 +158,7 @@ class _Demo:
     def _restore(self) -> None:
         before = self._messages()
         wanted = Wanted(self._vault, "latest", b"")
-        done: Restored = Restore(self._session, wanted, self._folder / "restored").run()
+        done: Restored = Restore(self._session, wanted, FolderTarget(self._folder / "restored")).run()
         if done.trouble is not None:
             raise done.trouble
         _name([*done.failed.items(), *done.notes])

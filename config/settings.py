@@ -36,7 +36,7 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 OptionalName = Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")]
 HostName = Annotated[str, msgspec.Meta(pattern=rf"^({HOST_PATTERN})?\Z")]
-AbsolutePath = Annotated[str, msgspec.Meta(pattern=r"^/")]
+SourcePath = Annotated[str, msgspec.Meta(pattern=r"^(/|s3://[^/])")]
 
 
 def cpu_count() -> int:
@@ -165,6 +165,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One named backup that recurs.
 
     Attributes:
+        paths: absolute, or `s3://bucket/prefix?options`.
         cron: five fields, read in `timezone`.
         catch_up: whether a run that was missed is made up for, once.
         host: the host that reads the paths; empty: the vault's, or any backup worker.
@@ -172,7 +173,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Name
     vault: Name
-    paths: Annotated[tuple[AbsolutePath, ...], msgspec.Meta(min_length=1)]
+    paths: Annotated[tuple[SourcePath, ...], msgspec.Meta(min_length=1)]
     cron: str
     timezone: str = "UTC"
     excludes: tuple[str, ...] = ()

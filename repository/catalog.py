@@ -4,7 +4,8 @@ Everything is created once (`ObjectExists` otherwise) and verified when it is re
 a trusted object names one, canonical form, and the rules of `repository.rules`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from crypto.header import Kind
 from repository import layout
 from repository.access import KeyRing, VaultId
+from repository.ahead import read_ahead
 from repository.errors import FormatError, ObjectDamaged, RepositoryError
 from repository.manifest import Done, Manifest, ManifestRef, Plan, Snapshot, Work
 from repository.objects import (
@@ -24,12 +26,15 @@ from repository.objects import (
     open_object,
     parse,
     put_struct,
+    stored_limit,
 )
 from repository.pack import check_summary
 from repository.rules import check_manifest, check_not_empty, check_path, check_ref, check_snapshot, describe
 from repository.store import ReadStore, WriteStore
 
 V = TypeVar("V")
+_AHEAD = 3
+"""Manifests in memory beside the one in use: a few MiB each."""
 
 
 def write_manifest(
@@ -201,6 +206,27 @@ def read_done(store: ReadStore, vault: VaultId, keys: KeyRing, segment: bytes) -
     for summary in done.packs:
         _lawful(name, check_summary, summary)
     return done
+
+
+def read_dones(
+    store: ReadStore, vault: VaultId, keys: KeyRing, job: bytes, fence: int, count: int
+) -> Iterator[Done]:
+    """What each of an attempt's segments has done, from number 0 on; fetched ahead.
+
+    Raises:
+        ObjectMissing, StoreError, UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: as `read_done`.
+    """
+    names = [layout.done_name(job, fence, number) for number in range(count)]
+    with read_ahead(store, names, stored_limit(MAX_DONE)) as ahead:
+        for number in range(count):
+            yield read_done(ahead, vault, keys, layout.segment_id(job, fence, number))
+
+
+def manifests_ahead(store: ReadStore, refs: Sequence[ManifestRef]) -> AbstractContextManager[ReadStore]:
+    """The store, for reading these manifests in this order: they are fetched ahead while the block runs."""
+    return read_ahead(
+        store, [layout.manifest_name(ref.id) for ref in refs], stored_limit(MAX_MANIFEST), _AHEAD
+    )
 
 
 def finished_segments(store: ReadStore, job: bytes, fence: int) -> set[int]:

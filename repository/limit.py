@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from typing_extensions import Buffer
 
+from config.settings import StoreSettings
 from repository.store import PruneStore, ReadStore, WriteStore
 
 
@@ -48,6 +50,12 @@ class Limits:
         if self.bytes_per_s:
             with self._lock:
                 self._from = max(self.clock(), self._from) + byte_count / self.bytes_per_s
+
+
+@lru_cache(maxsize=4)
+def limits_of(settings: StoreSettings, process: int) -> Limits:
+    """One line for all that a process moves to and from stores and buckets."""
+    return Limits(bytes_per_s=settings.max_mib_per_s * (1 << 20))
 
 
 class LimitedReader:

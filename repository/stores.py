@@ -5,12 +5,11 @@ measured, and waiting for a turn is no part of what the store took.
 """
 
 import os
-from functools import lru_cache
 
 from config.settings import StoreSettings
 from repository.directory import DirectoryPruner, DirectoryReader, DirectoryWriter
 from repository.handover import HandoverPruner, HandoverWriter
-from repository.limit import LimitedPruner, LimitedReader, LimitedWriter, Limits
+from repository.limit import LimitedPruner, LimitedReader, LimitedWriter, limits_of
 from repository.measure import MeasuredPruner, MeasuredReader, MeasuredWriter, Meter
 from repository.place import FolderPlace, parse_place
 from repository.retry import RetryingPruner, RetryingReader, RetryingWriter, RetryPolicy
@@ -43,7 +42,7 @@ def open_reader(uri: str, settings: StoreSettings = _DEFAULTS, meter: Meter | No
     if meter is not None:
         store = MeasuredReader(store, meter)
     if settings.max_mib_per_s:
-        store = LimitedReader(store, _limits(settings, os.getpid()))
+        store = LimitedReader(store, limits_of(settings, os.getpid()))
     return RetryingReader(store, policy)
 
 
@@ -80,7 +79,7 @@ def open_writer(
     if meter is not None:
         store = MeasuredWriter(store, meter)
     if settings.max_mib_per_s:
-        store = LimitedWriter(store, _limits(settings, os.getpid()))
+        store = LimitedWriter(store, limits_of(settings, os.getpid()))
     return RetryingWriter(store, policy)
 
 
@@ -108,15 +107,9 @@ def open_pruner(
     if meter is not None:
         store = MeasuredPruner(store, meter)
     if settings.max_mib_per_s:
-        store = LimitedPruner(store, _limits(settings, os.getpid()))
+        store = LimitedPruner(store, limits_of(settings, os.getpid()))
     return RetryingPruner(store, policy)
 
 
 def _policy(settings: StoreSettings) -> RetryPolicy:
     return RetryPolicy(deadline_s=settings.deadline_s)
-
-
-@lru_cache(maxsize=4)
-def _limits(settings: StoreSettings, process: int) -> Limits:
-    """One line for all stores of a process."""
-    return Limits(bytes_per_s=settings.max_mib_per_s * (1 << 20))

@@ -128,7 +128,7 @@ def _new_job(parts: Parts, registry: Registry, schedule: Schedule, slot: int, no
     spec = BackupSpec(
         repo=vault.repo,
         requester=owners[0].hpke_public,
-        paths=tuple(os.path.normpath(os.fsencode(path)) for path in schedule.paths),
+        paths=tuple(_path(path) for path in schedule.paths),
         excludes=schedule.excludes,
         tags=schedule.tags,
         hostname=host or parts.hostname,
@@ -149,6 +149,11 @@ def _new_job(parts: Parts, registry: Registry, schedule: Schedule, slot: int, no
         ticket_until_ms=now_ms + TICKET_LIFETIME_MS,
         host=host,
     )
+
+
+def _path(text: str) -> bytes:
+    """A path as a spec has it; the URI of a bucket stays as it is."""
+    return os.path.normpath(os.fsencode(text)) if text.startswith("/") else os.fsencode(text)
 
 
 def _set_mark(parts: Parts, schedule: Schedule, mark_ms: int) -> None:

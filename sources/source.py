@@ -23,15 +23,21 @@ causes: these errors may pass through a worker's log (DESIGN.md, guarantee 1). `
 """
 
 import errno
-from typing import Final, Literal, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Final, Literal, NamedTuple, Protocol, Self
 
 from config.errors import StrongroomError
+from sources.patterns import Patterns
 
 Kind = Literal["f", "d", "l", "p", "c", "b"]
 """Regular file, directory, symbolic link, FIFO, character device, block device."""
 
 Note = tuple[bytes, str]
 """A path, and what about it a person should know."""
+
+Report = Callable[[bytes, str], None]
+"""Is told a path and what about it a person should know."""
 
 
 class Sink(Protocol):
@@ -75,6 +81,88 @@ class ReadItem(NamedTuple):
     ranges: tuple[tuple[int, int], ...]
     changed: str
     warnings: tuple[str, ...] = ()
+
+
+class Wanted(NamedTuple):
+    """Content that is to be read: `length` bytes from `offset`, or all of it (None), of what a walk found."""
+
+    path: bytes
+    size: int
+    stamp: bytes
+    offset: int = 0
+    length: int | None = None
+
+
+class Reader(Protocol):
+    """Reads things of one source, one after the other, on behalf of one task. Not for several threads."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def expect(self, wanted: Iterable[Wanted]) -> None:
+        """Says what `read` will be asked for, in that order: a source that is far away fetches some of it ahead.
+
+        Taken from bit by bit, and not at all where the system reads ahead by itself.
+        """
+        ...
+
+    def describe(self, path: bytes, kind: Kind) -> ReadItem:
+        """The metadata of something that has no content.
+
+        Raises:
+            SourceError: about this path.
+        """
+        ...
+
+    def read(self, wanted: Wanted, sink: Sink) -> ReadItem:
+        """Reads the content of a file into `sink`, with its metadata.
+
+        Raises:
+            SourceError: about this path, also in the middle; the caller then drops the bytes already delivered.
+            StrongroomError: any other: the whole source cannot be read now.
+        """
+        ...
+
+
+class Source(Protocol):
+    """What one backup reads."""
+
+    @property
+    def roots(self) -> Sequence[bytes]:
+        """The paths at and below which everything lies, as a snapshot remembers them."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """Whose paths they are, if not those of the host that was asked to read them: then empty."""
+        ...
+
+    def walk(self, excludes: Patterns, on_error: Report, on_skip: Report) -> Iterator[Found]:
+        """Everything there is, in path order (`order_key`).
+
+        Args:
+            excludes: what to leave out, with everything below it.
+            on_error: told of what cannot be read; the walk goes on.
+            on_skip: told of what is never backed up.
+
+        Raises:
+            MissingRoot: before anything is walked: a root is not there.
+        """
+        ...
+
+    def look(self, path: bytes, offset: int, out: memoryview) -> int:
+        """Fill `out` with bytes of a file from `offset` on; returns how many, 0 also when it cannot be read.
+
+        Nothing but where a huge file is cut depends on what is found.
+        """
+        ...
+
+    def reader(self) -> Reader:
+        """Reads what the walk found, also in another process."""
+        ...
 
 
 def order_key(path: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from client.arguments import host_name, paths_elsewhere, patterns, source_paths
+from client.arguments import bucket_paths, host_name, paths_elsewhere, patterns, source_paths
 from client.errors import JobFailed
 from client.installation import Installation
 from client.job import Finished, Job
@@ -44,12 +44,17 @@ def command(
     tags: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Back up PATH... into VAULT as one snapshot. What has not changed since the last one is not read again."""
+    """Back up PATH... into VAULT as one snapshot. What has not changed since the last one is not read again.
+
+    PATH is a file or folder, or the objects of a bucket: s3://bucket/prefix?region=...&profile=...
+    """
     installation = Installation.open()
     entry = installation.vault(vault)
     reader = host_name(host) or entry.host
     here = not installation.settings.broker.url
-    roots = paths_elsewhere(paths, reader) if reader else source_paths(paths, here=here)
+    roots = bucket_paths(paths)
+    if not roots:
+        roots = paths_elsewhere(paths, reader) if reader else source_paths(paths, here=here)
     patterns(excludes)
 
     def make_spec(requester: bytes) -> jobs.Spec:

@@ -41,8 +41,11 @@ def _words(line: Line) -> str:
     path = shown(path_of(line))
     if "error" in line:
         return f"{'?' * 10} {path}  ({shown(str(line['error']))})"
+    when = time_of_ns(int(line.get("mtime_ns", 0)))[:19]
+    if "object" in line:
+        kept = str(line["object"].get("storage_class", "STANDARD"))
+        return f"{'object':<10} {shown(kept):<16} {line.get('size', 0):>12} {when} {path}"
     target = f" -> {shown(str(line['target']))}" if line.get("target") else ""
     owner = f"{line.get('user') or line.get('uid')}:{line.get('group') or line.get('gid')}"
-    when = time_of_ns(int(line.get("mtime_ns", 0)))[:19]
     mode = stat.filemode(int(line.get("mode", 0)))
     return f"{mode} {shown(owner):<16} {line.get('size', 0):>12} {when} {path}{target}"

@@ -5,16 +5,19 @@ from typing import Any
 
 import click
 
-from client.arguments import patterns, repository_uri, snapshot_path
+from client.arguments import bucket_target, patterns, repository_uri, require_objects, snapshot_path
 from client.delivery import delivering_to
 from client.errors import code_of
 from client.installation import Installation
+from client.listing import list_snapshots
 from client.output import EXIT_INCOMPLETE, json_line, json_option, path_fields, size, summary, tell_paths
 from client.progress import meter
 from client.restore.run import Restore, Restored
+from client.restore.target import FolderTarget, Target
 from client.restore.wanted import Wanted
-from client.session import open_session
+from client.session import Session, open_session
 from sources.filesystem.target import check_target
+from sources.s3.place import BucketPath
 
 
 @click.command(
@@ -23,12 +26,16 @@ from sources.filesystem.target import check_target
 @click.argument("vault")
 @click.argument("snapshot", metavar="SNAPSHOT[:PATH]")
 @click.option(
-    "--target", required=True, type=click.Path(path_type=Path), metavar="DIR", help="A new or empty folder."
+    "--target",
+    required=True,
+    metavar="DIR|URI",
+    help="A new or empty folder; or s3://bucket/prefix?options, for what was backed up from a bucket.",
 )
 @click.option(
     "--include", "includes", multiple=True, metavar="PATTERN", help="Only what matches (restic's patterns)."
 )
 @click.option("--exclude", "excludes", multiple=True, metavar="PATTERN", help="Not what matches.")
+@click.option("--overwrite", is_flag=True, help="Objects that are in the bucket may be replaced.")
 @click.option(
     "--delivery",
     metavar="URI",
@@ -36,18 +43,22 @@ from sources.filesystem.target import check_target
 )
 @json_option
 @click.pass_context
-def command(
+def command(  # noqa: PLR0913 - one for each option
     ctx: click.Context,
     *,
     vault: str,
     snapshot: str,
-    target: Path,
+    target: str,
     includes: tuple[str, ...],
     excludes: tuple[str, ...],
+    overwrite: bool,
     delivery: str | None,
     as_json: bool,
 ) -> None:
-    """Restore a snapshot of VAULT below DIR, each file under its original path; or the content of PATH into DIR."""
+    """Restore a snapshot of VAULT below DIR, each file under its original path; or the content of PATH into DIR.
+
+    Objects go back to a bucket with all that S3 said of them, or into a folder.
+    """
     installation = Installation.open()
     if delivery:
         installation = delivering_to(installation, repository_uri(delivery))
@@ -55,9 +66,14 @@ def command(
     wanted = Wanted(
         installation.vault(vault), asked.snapshot, asked.path, patterns(includes), patterns(excludes)
     )
-    check_target(target)
+    place = bucket_target(target, overwrite=overwrite)
+    if place is None:
+        check_target(Path(target))
     with open_session(installation) as session:
-        done = Restore(session, wanted, target.absolute()).run(lambda: meter("restoring", wanted=not as_json))
+        landing = (
+            _bucket(session, wanted, place, overwrite) if place else FolderTarget(Path(target).absolute())
+        )
+        done = Restore(session, wanted, landing).run(lambda: meter("restoring", wanted=not as_json))
     if done.trouble is not None and not done.files:
         raise done.trouble
     result = _result(done)
@@ -66,6 +82,19 @@ def command(
     else:
         _show(done)
     ctx.exit(_exit_code(done))
+
+
+def _bucket(session: Session, wanted: Wanted, place: BucketPath, overwrite: bool) -> Target:
+    """A bucket that can be restored to, for a snapshot that can be restored to one.
+
+    Raises:
+        BadArgument: the snapshot is of files.
+        TargetNotEmpty, StoreError: the bucket is not to be restored to.
+    """
+    from client.restore.bucket import BucketTarget  # most restores need no S3, whose library is slow to load
+
+    require_objects(list_snapshots(session, wanted.vault), wanted.snapshot)
+    return BucketTarget(place, session.installation.settings.store, overwrite=overwrite)
 
 
 def _exit_code(done: Restored) -> int:

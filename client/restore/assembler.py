@@ -16,9 +16,10 @@ from client.restore.chunks import SLOTS, ParcelChunks
 from client.restore.entries import GrowingEntry, check_digest
 from client.restore.messages import LinkName, Part, SegmentReport
 from crypto.parcel import OpenParcel, Piece
-from sources.filesystem.metadata import Meta, decode
+from sources.filesystem.metadata import Meta
 from sources.filesystem.write import TreeWriter
 from sources.source import SourceError
+from sources.stored import file_meta
 
 _AT_HAND: Final = SLOTS // 2
 """Extents up to this many are all in memory at once, so that the file can be verified before it is written."""
@@ -197,7 +198,7 @@ class _Segment:
 
 
 def _meta(piece: Piece) -> Meta:
-    meta = decode(piece.meta, piece.path)
+    meta = file_meta(piece.meta, piece.path)
     if meta.kind != piece.kind:
         raise EntryDamaged("its stored metadata is that of another kind of thing")
     return meta

@@ -1,17 +1,14 @@
 """Which paths a restore should have delivered and did not: the snapshot's listing against the target."""
 
-import os
-from pathlib import Path
-
 from client.listing import list_entries, path_of
-from client.restore.finish import landing
+from client.restore.target import Target
 from client.restore.wanted import Wanted
 from client.session import Session
 from sources.patterns import Patterns
 
 
-def name_missing(session: Session, wanted: Wanted, target: Path) -> list[bytes]:
-    """Every path that was asked for and is not below `target`, in path order.
+def name_missing(session: Session, wanted: Wanted, target: Target) -> list[bytes]:
+    """Every path that was asked for and is not in `target`, in path order.
 
     Raises:
         JobFailed and others: the snapshot cannot be listed.
@@ -22,6 +19,6 @@ def name_missing(session: Session, wanted: Wanted, target: Path) -> list[bytes]:
         path = path_of(entry)
         if (includes and not includes.matches(path)) or excludes.matches(path):
             continue
-        if not os.path.lexists(landing(target, wanted.path, path)):
+        if not target.holds(path, wanted.path):
             missing.append(path)
     return missing

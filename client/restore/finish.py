@@ -13,9 +13,10 @@ from pathlib import Path
 
 from client.restore.messages import LinkName, Part
 from client.restore.staging import Staging
-from sources.filesystem.metadata import Meta, decode
+from sources.filesystem.metadata import Meta
 from sources.filesystem.write import TreeWriter
 from sources.source import Note, SourceError
+from sources.stored import file_meta
 
 
 class Finisher:
@@ -28,10 +29,10 @@ class Finisher:
     def __init__(self, strip: bytes) -> None:
         self.failed: dict[bytes, str] = {}
         self.notes: list[Note] = []
-        self._strip = strip
+        self.strip = strip
+        self.parts: dict[bytes, list[Part]] = defaultdict(list)
         self._dirs: list[tuple[bytes, bytes]] = []
         self._links: list[LinkName] = []
-        self._parts: dict[bytes, list[Part]] = defaultdict(list)
 
     def fail(self, failed: Iterable[Note]) -> None:
         """Note what could not be delivered; the first reason for a path stays."""
@@ -50,7 +51,7 @@ class Finisher:
         self._links += links
         self.notes += notes
         for part in parts:
-            self._parts[part.path].append(part)
+            self.parts[part.path].append(part)
 
     def finish(self, staging: Staging) -> int:
         """Do the steps above.
@@ -59,7 +60,7 @@ class Finisher:
             How many files in parts were completed.
         """
         with TreeWriter(staging.folder, self._top()) as writer:
-            completed = sum(self._finish_parts(writer, path, parts) for path, parts in self._parts.items())
+            completed = sum(self._finish_parts(writer, path, parts) for path, parts in self.parts.items())
             self._join_names(writer)
         self.notes += staging.promote()
         self._finish_dirs(staging.target)
@@ -67,14 +68,14 @@ class Finisher:
 
     def _top(self) -> bytes:
         """What paths lose: the path asked for, or the folder above it when that is a single file."""
-        single = self._strip in self._parts or any(link.path == self._strip for link in self._links)
-        return self._strip.rpartition(b"/")[0] if single else self._strip
+        single = self.strip in self.parts or any(link.path == self.strip for link in self._links)
+        return self.strip.rpartition(b"/")[0] if single else self.strip
 
     def _finish_parts(self, writer: TreeWriter, path: bytes, parts: list[Part]) -> bool:
         """Step 1."""
         try:
-            if path not in self.failed and _covered(parts):
-                meta = decode(parts[0].meta, path)
+            if path not in self.failed and covered(parts):
+                meta = file_meta(parts[0].meta, path)
                 self.notes += writer.finish_file(writer.open_part(path, parts[0].size), path, meta)
                 return True
             self.fail([(path, "a part of it was not delivered")])
@@ -103,14 +104,14 @@ class Finisher:
         dirs: list[tuple[bytes, Meta]] = []
         for path, encoded in self._dirs:
             try:
-                dirs.append((path, decode(encoded, path)))
+                dirs.append((path, file_meta(encoded, path)))
             except SourceError as error:
                 self.notes.append((path, error.message))
-        with TreeWriter(target, self._strip) as writer:
+        with TreeWriter(target, self.strip) as writer:
             self.notes += writer.finish_dirs(dirs)
 
 
-def _covered(parts: list[Part]) -> bool:
+def covered(parts: list[Part]) -> bool:
     """Whether the parts, one after another, are the whole file."""
     end = 0
     for part in sorted(parts, key=lambda each: each.offset):

@@ -3,13 +3,12 @@
 import gc
 import signal
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import NamedTuple
 
 from client.delivery import ParcelReader
 from client.errors import ChunkUnusable
-from client.restore.assembler import Assembler
 from client.restore.messages import Answer, EndSegment, Order, Take, Took, decode_order, encode
+from client.restore.target import Target
 from config.errors import StrongroomError
 from config.hardening import die_with_parent, harden_process
 from config.settings import StoreSettings
@@ -26,7 +25,7 @@ class OpenerTask(NamedTuple):
     opening: HpkeKey
     job: bytes
     delivery: str
-    staging: Path
+    target: Target
     strip: bytes
     store: StoreSettings = StoreSettings()
 
@@ -58,7 +57,7 @@ class _Opener:
         self._task = task
         self._reader = ParcelReader(task.delivery, task.job, task.store)
         self._plain = Reused()
-        self._assembler = Assembler(task.staging, task.strip)
+        self._assembler = task.target.assembler(task.strip)
 
     def close(self) -> None:
         self._assembler.close()

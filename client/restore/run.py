@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import NamedTuple
 
 from client.arguments import LATEST
@@ -22,7 +21,7 @@ from client.restore.finish import Finisher
 from client.restore.messages import EndSegment, SegmentReport, Take, Took
 from client.restore.opener import OpenerTask
 from client.restore.pool import OpenerPool
-from client.restore.staging import Staging
+from client.restore.target import Target
 from client.restore.wanted import Wanted
 from client.session import Session
 from config.errors import StrongroomError
@@ -70,20 +69,17 @@ class Restore:
     Args:
         session: connected.
         wanted: what.
-        target: missing or empty; checked and made here, before the stack is asked for anything.
-
-    Raises:
-        TargetNotEmpty, TargetUnusable: nothing was done.
+        target: where it lands.
     """
 
     def __init__(
         self,
         session: Session,
         wanted: Wanted,
-        target: Path,
+        target: Target,
     ) -> None:
         self._session, self._wanted = session, wanted
-        self._staging = Staging(target)
+        self._target = target
         self._segments: dict[int, _Segment] = {}
         self._planned = notes.Planned(-1, 0, 0)
         self._finisher = Finisher(wanted.path)
@@ -122,13 +118,13 @@ class Restore:
                 except StrongroomError as error:
                     trouble = error
                     self._drain(pool)
-            self._files += self._finisher.finish(self._staging)
+            self._files += self._target.finish(self._finisher)
             if not self._complete and (
                 trouble is None or (self._snapshot and isinstance(trouble, JobFailed))
             ):
                 self._audit()
         except BaseException:
-            self._staging.remove()
+            self._target.remove()
             raise
         return Restored(
             self._snapshot,
@@ -166,7 +162,7 @@ class Restore:
             self._job.opening,
             self._job.id,
             self._delivery,
-            self._staging.folder,
+            self._target,
             self._wanted.path,
             self._session.installation.settings.store,
         )
@@ -261,7 +257,7 @@ class Restore:
         # Nobody said which snapshot: then all that was asked for is missing.
         wanted = replace(self._wanted, snapshot=self._snapshot or self._wanted.snapshot)
         try:
-            missing = name_missing(self._session, wanted, self._staging.target)
+            missing = name_missing(self._session, wanted, self._target)
         except StrongroomError as error:
             where = wanted.path or b"/"
             self._finisher.fail(

@@ -104,12 +104,14 @@ def _known(names: Names) -> Mapping[str, Value]:
     known: dict[str, Value] = {
         name: list(value) if isinstance(value, tuple) else value for name, value in asdict(names).items()
     }
-    known["source_arns"] = [
-        arn
-        for bucket in names.source_buckets
-        for arn in (f"arn:{names.partition}:s3:::{bucket}", f"arn:{names.partition}:s3:::{bucket}/*")
-    ]
+    known["source_arns"] = _whole(names.partition, names.source_buckets)
+    known["target_arns"] = _whole(names.partition, names.target_buckets)
     return known
+
+
+def _whole(partition: str, buckets: tuple[str, ...]) -> list[str]:
+    """Buckets and all objects in them."""
+    return [f"arn:{partition}:s3:::{bucket}{below}" for bucket in buckets for below in ("", "/*")]
 
 
 def _statement(row: Statement, document: Document, fill: Fill) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class Names:
         bucket_key_arns: keys of SSE-KMS on the buckets, if they have it; never one of the CMKs.
         repository_prefix, delivery_prefix: end with a slash, or are empty.
         source_buckets: that backup workers read as a source.
+        target_buckets: that the command may restore objects to.
         vpc_endpoints: of KMS; when given, the CMK is used through no other.
         external_id: what the key-broker says when it assumes a role; no secret.
     """
@@ -54,6 +55,7 @@ class Names:
     delivery_bucket: str = "example-delivery"
     delivery_prefix: str = "parcels/"
     source_buckets: tuple[str, ...] = ()
+    target_buckets: tuple[str, ...] = ()
     vpc_endpoints: tuple[str, ...] = ()
     external_id: str = "strongroom"
 
@@ -240,10 +242,8 @@ BACKUP: Final = (
         (
             "s3:GetObject",
             "s3:GetObjectTagging",
-            "s3:GetObjectVersion",
             "s3:GetObjectVersionTagging",
             "s3:ListBucket",
-            "s3:ListBucketVersions",
         ),
         "<source_arns>",
         needs="source_buckets",
@@ -297,6 +297,20 @@ CLIENT: Final = (
     ),
     # The clear header of a repository that is attached.
     Statement("ReadHeader", "Allow", ("s3:GetObject",), (f"{OBJECTS}config",)),
+    Statement(
+        "RestoreObjects",
+        "Allow",
+        (
+            "s3:AbortMultipartUpload",
+            "s3:GetObject",
+            "s3:ListBucket",
+            "s3:ListMultipartUploadParts",
+            "s3:PutObject",
+            "s3:PutObjectTagging",
+        ),
+        "<target_arns>",
+        needs="target_buckets",
+    ),
     BUCKET_KEY,
     NO_SETTINGS,
     NO_KMS,

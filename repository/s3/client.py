@@ -7,12 +7,15 @@ one costs a tenth of a second, so it is kept from task to task.
 import logging
 import os
 import threading
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import NoCredentialsError
+from botocore.session import get_session
+from botocore.utils import parse_timestamp
 
 from config.settings import StoreSettings
 from repository.errors import StoreDenied
@@ -65,7 +68,10 @@ def _client(way: _Way, settings: StoreSettings, process: int) -> Any:
     given = {argument: os.environ[name] for argument, name in _CREDENTIALS if os.environ.get(name)}
     if way.ca and not os.path.isfile(way.ca):
         raise StoreDenied(f"there is no file {way.ca} with authorities", remedy="check ca in the URI")
+    library = get_session()
+    library.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment)
     session = boto3.Session(
+        botocore_session=library,
         profile_name=way.profile or None,
         region_name=way.region or None,
         **({} if way.profile else given),
@@ -90,3 +96,12 @@ def _client(way: _Way, settings: StoreSettings, process: int) -> Any:
             user_agent_extra="strongroom",
         ),
     )
+
+
+def moment(text: str) -> datetime:
+    """A time as S3 writes it. botocore's way, which reads any format, is three quarters of what a listing costs."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        found: datetime = parse_timestamp(text)
+        return found

@@ -5,16 +5,14 @@ allows.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Final, Protocol
 
 from sources.filesystem.longpath import PATH_LIMIT, reachable
 from sources.filesystem.stamps import KINDS, stamp_of
 from sources.patterns import Patterns
-from sources.source import Found, MissingRoot, order_key, reason, without_path
-
-Report = Callable[[bytes, str], None]
+from sources.source import Found, MissingRoot, Report, order_key, reason, without_path
 
 _FORMAT: Final = 0o170000
 _NAME_LIMIT: Final = 256

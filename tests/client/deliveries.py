@@ -12,7 +12,9 @@ import zstandard
 from blake3 import blake3
 
 from client.delivery import parcel_name
+from client.restore.assembler import Assembler
 from client.restore.opener import OpenerTask
+from client.restore.target import FolderTarget
 from crypto.certificate import ProcessKeys
 from crypto.hpke import HpkeKey
 from crypto.identity import Identity
@@ -83,6 +85,16 @@ class ParcelMaker:
         return ParcelTable(tuple(self.chunks), tuple(self.pieces), b"", snapshot)
 
 
+class Straight(FolderTarget):
+    """Assembles in the folder itself, where a test looks for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def assembler(self, strip: bytes) -> Assembler:
+        return Assembler(self._folder, strip)
+
+
 class Worker:
     """An enrolled restore worker with a requester to deliver to, and a delivery area below `root`."""
 
@@ -96,7 +108,7 @@ class Worker:
         (self.area / self.job.hex()).mkdir(parents=True)
 
     def task(self, staging: Path, strip: bytes = b"") -> OpenerTask:
-        return OpenerTask(self.registry, self.opening, self.job, self.area.as_uri(), staging, strip)
+        return OpenerTask(self.registry, self.opening, self.job, self.area.as_uri(), Straight(staging), strip)
 
     def seal(self, segment: int, sequence: int, maker: ParcelMaker) -> bytes:
         parts = write_parcel(

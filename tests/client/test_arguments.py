@@ -4,9 +4,12 @@ from pathlib import Path
 import pytest
 
 from client.arguments import (
+    bucket_paths,
+    bucket_target,
     kms_uri,
     patterns,
     repository_uri,
+    require_objects,
     snapshot_path,
     source_paths,
     vault_name,
@@ -29,6 +32,9 @@ from config.errors import StrongroomError
         ("latest:", "latest", b""),
         ("latest:/with:colon", "latest", b"/with:colon"),
         ("latest:/caf\udce9", "latest", b"/caf\xe9"),
+        ("latest:s3://bucket", "latest", b"/s3:/bucket"),
+        ("latest:s3://bucket/a/b/?profile=p", "latest", b"/s3:/bucket/a/b"),
+        ("latest:s3://bucket/a//b%20c", "latest", b"/s3:/bucket/a/\1/b c"),
     ],
 )
 def test_snapshot_and_path(text: str, snapshot: str, path: bytes):
@@ -36,7 +42,8 @@ def test_snapshot_and_path(text: str, snapshot: str, path: bytes):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "abc", "Latest", "xyz1", "../etc", "0" * 33, "latest:relative", "latest:/nul\0"]
+    "text",
+    ["", "abc", "Latest", "xyz1", "../etc", "0" * 33, "latest:relative", "latest:/nul\0", "latest:s3://B/x"],
 )
 def test_what_is_no_snapshot_is_refused(text: str):
     with pytest.raises(BadArgument) as caught:
@@ -90,3 +97,63 @@ def test_a_bad_pattern_is_refused_before_anything_is_started():
     assert patterns(("*.o", "/a/**/b")) == ("*.o", "/a/**/b")
     with pytest.raises(StrongroomError, match="pattern"):
         patterns(("[a-",))
+
+
+def test_uris_of_objects_get_the_one_form_that_they_can_have():
+    assert bucket_paths(("/home", "relative")) == ()
+    assert bucket_paths(("s3://bucket/a b/?profile=p&region=eu-central-1", "s3://bucket")) == (
+        b"s3://bucket/a%20b?region=eu-central-1&profile=p",
+        b"s3://bucket",
+    )
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("s3://bucket/a", "/home"),
+        ("s3://Bucket",),
+        ("s3://bucket/a?secret_key=x",),
+        ("s3://bucket/a?lock=governance&retention=1d",),
+    ],
+)
+def test_uris_that_name_no_objects_are_refused(texts: tuple[str, ...]):
+    with pytest.raises(BadArgument) as refused:
+        bucket_paths(texts)
+    assert refused.value.remedy
+
+
+def test_a_target_is_a_folder_or_a_bucket():
+    assert bucket_target("/some/folder", overwrite=False) is None
+    place = bucket_target("s3://bucket/back", overwrite=True)
+    assert place is not None
+    assert (place.place.bucket, place.folder) == ("bucket", "back/")
+    with pytest.raises(BadArgument):
+        bucket_target("/some/folder", overwrite=True)
+    with pytest.raises(BadArgument):
+        bucket_target("s3://bucket/back?sse=AES256", overwrite=False)
+
+
+OF_FILES = {"id": "aa" * 16, "paths": ["/home"]}
+OF_OBJECTS = {"id": "bb" * 16, "paths": ["/s3:/bucket"]}
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "wanted", "refused"),
+    [
+        ([OF_FILES, OF_OBJECTS], "latest", False),
+        ([OF_OBJECTS, OF_FILES], "latest", True),
+        ([OF_FILES, OF_OBJECTS], "aaaa", True),
+        ([OF_FILES, OF_OBJECTS], "bbbb", False),
+        ([], "latest", False),
+        ([OF_FILES], "cccc", False),
+        ([{"id": "dd" * 16, "error": "damaged"}], "dddd", False),
+    ],
+)
+def test_a_snapshot_of_files_is_not_restored_to_a_bucket(
+    snapshots: list[dict[str, object]], wanted: str, refused: bool
+):
+    if refused:
+        with pytest.raises(BadArgument):
+            require_objects(snapshots, wanted)
+    else:
+        require_objects(snapshots, wanted)

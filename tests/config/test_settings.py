@@ -54,6 +54,7 @@ def test_the_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
         (SCHEDULE.replace("30 2", "61 2"), "nightly.cron"),
         (SCHEDULE.replace("Berlin", "Nowhere"), "nightly.timezone"),
         (SCHEDULE.replace("/srv", "srv"), "schedules[0].paths[0]"),
+        (SCHEDULE.replace("/srv", "s3:///srv"), "schedules[0].paths[0]"),
         (SCHEDULE + SCHEDULE, "two schedules"),
         ('[broker]\nurl = "amqp://x"\n', "broker.url"),
         ('[broker]\nurl = "rediss://x"\n', "broker.ca_file"),

@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from cronsim import CronSim
 from hypothesis import given, settings
@@ -62,6 +63,15 @@ def test_the_job_of_a_slot_is_the_schedulers_own_and_goes_on_without_a_client(wo
         "file:///repo", world.people.operator.opening.public, (b"/home/a",), ("*.tmp",), ("auto",), "host"
     )
     assert not world.publisher.letters
+
+
+def test_the_uri_of_a_bucket_goes_to_the_workers_as_it_is(world: World) -> None:
+    uri = "s3://bucket/a//b?profile=p"
+    run(world, msgspec.structs.replace(NIGHTLY, paths=(uri,)), START, SLOT, finish=False)
+    (wake,) = world.publisher.wakes
+    spec = open_spec(world.people.workers[BACKUP], wake.ticket.job, wake.spec)
+    assert isinstance(spec, BackupSpec)
+    assert spec.paths == (uri.encode(),)
 
 
 def test_missed_slots_are_caught_up_once(world: World) -> None:

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from crypto import notes, report
-from repository import layout
-from repository.catalog import finished_segments, read_done, read_plan, write_snapshot
+from repository.catalog import finished_segments, read_dones, read_plan, write_snapshot
 from repository.errors import ObjectExists, ObjectMissing
 from repository.index import write_indexes
 from repository.manifest import Done, ManifestRef, PackSummary, Plan, Snapshot, Stats
@@ -56,9 +55,9 @@ def finalize(session: BackupSession, reporter: Reporter) -> None:
 
 
 def _dones(session: BackupSession, plan: Plan, reporter: Reporter) -> Iterator[Done]:
-    for number in range(plan.segments):
-        segment = layout.segment_id(session.job.id, plan.fence, number)
-        yield read_done(session.store, session.vault, session.keys, segment)
+    job = session.job.id
+    for done in read_dones(session.store, session.vault, session.keys, job, plan.fence, plan.segments):
+        yield done
         reporter.alive()
 
 
@@ -86,13 +85,13 @@ class _Results:
 
 
 def _snapshot(session: BackupSession, plan: Plan, results: _Results) -> Snapshot:
-    spec = session.spec
+    spec, source = session.spec, session.source()
     refs = list(heapq.merge(plan.kept, results.refs, key=_order))
     return Snapshot(
         id=session.job.id,
         time_ns=plan.time_ns,
-        hostname=spec.hostname,
-        paths=list(spec.paths),
+        hostname=source.host or spec.hostname,
+        paths=list(source.roots),
         excludes=list(spec.excludes),
         tags=list(spec.tags),
         parent=plan.parent,

@@ -24,10 +24,8 @@ from repository.errors import FormatError, ObjectExists, ObjectMissing
 from repository.index import adopt_packs, write_indexes
 from repository.manifest import Entry, ManifestRef, Plan, Snapshot, Work
 from repository.vault import read_config
-from sources.filesystem.read import look
-from sources.filesystem.walk import walk
 from sources.patterns import Patterns
-from sources.source import Note
+from sources.source import Note, Source
 from workers.admission import Stray
 from workers.backup.cut import Kept, Segment, cut, span, taper
 from workers.backup.epoch import open_epoch
@@ -93,16 +91,18 @@ def _plan_anew(session: BackupSession, reporter: Reporter) -> Plan:
     fence = job.ticket.fence
     started = time.time_ns()
     _adopt(session, fence, epoch)
-    parent = _parent(session)
+    source = session.source()
+    parent = _parent(session, source)
     tally = _Tally()
-    found = walk(
-        spec.paths,
+    found = source.walk(
         Patterns.parse(spec.excludes),
         on_error=lambda path, why: tally.errors.append((path, why)),
         on_skip=lambda path, why: tally.skipped.append((path, why)),
     )
     teller = _Teller(reporter, tally)
-    pieces = cut(found, parent.manifests if parent else [], _reader(session), Seams(session.chunker(), look))
+    pieces = cut(
+        found, parent.manifests if parent else [], _reader(session), Seams(session.chunker(), source.look)
+    )
     for piece in taper(pieces):
         if isinstance(piece, Kept):
             tally.kept.append(piece.ref)
@@ -166,12 +166,12 @@ def _adopt(session: BackupSession, fence: int, epoch: int) -> None:
             logger.info("another delivery of this attempt has adopted the packs")
 
 
-def _parent(session: BackupSession) -> Snapshot | None:
+def _parent(session: BackupSession, source: Source) -> Snapshot | None:
     """The newest snapshot of the same host and the same paths."""
-    spec = session.spec
+    host = source.host or session.spec.hostname
     found = None
     for snapshot in read_snapshots(session.store, session.vault, session.keys, log_damaged):
-        if snapshot.hostname == spec.hostname and sorted(snapshot.paths) == sorted(spec.paths):
+        if snapshot.hostname == host and sorted(snapshot.paths) == sorted(source.roots):
             found = snapshot
     return found
 

@@ -1,6 +1,6 @@
 """One segment: describe its paths, read what is new or changed, and store the chunks. No Celery, no messages."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from repository.builder import Described, ManifestBuilder, absent_chunks, is_whole
@@ -8,8 +8,7 @@ from repository.cache.files import KnownFiles
 from repository.index import ChunkIndex
 from repository.manifest import WHOLE, Entry, Manifest, Stats, WorkItem
 from repository.stream import ChunkStream, Mark
-from sources.filesystem.read import describe, read
-from sources.source import Note, ReadItem, Skipped, SourceError
+from sources.source import Note, Reader, ReadItem, Skipped, SourceError, Wanted
 from workers.backup.cut import span
 from workers.backup.known import Known, KnownContent, Place
 
@@ -31,6 +30,7 @@ class SegmentWriter:
 
     Args:
         stream: fresh, for this segment alone.
+        reader: of the source that the items are in.
         index: tells whether the chunks of an unchanged file are still there.
         parents: the manifests of the parent snapshot that overlap this segment.
         progress: called now and then with files and bytes done.
@@ -40,12 +40,14 @@ class SegmentWriter:
     def __init__(
         self,
         stream: ChunkStream,
+        reader: Reader,
         index: ChunkIndex,
         parents: Iterable[Manifest],
         progress: Callable[[int, int], None],
         files: KnownFiles | None = None,
     ) -> None:
         self._stream = stream
+        self._reader = reader
         self._progress = progress
         self._known: dict[tuple[bytes, int], Known] = {}
         for manifest in parents:
@@ -61,7 +63,7 @@ class SegmentWriter:
         self._skipped: list[Note] = []
         self._new = self._kept = 0
 
-    def describe(self, items: Iterable[WorkItem]) -> Outcome:
+    def describe(self, items: Sequence[WorkItem]) -> Outcome:
         """Go through all items, in order, and store every chunk that is not stored yet.
 
         What cannot be read is named in `errors` and left out; it does not stop the rest.
@@ -69,6 +71,7 @@ class SegmentWriter:
         Raises:
             StoreError, StrongroomError: the repository or a key failed; nothing is committed.
         """
+        self._reader.expect(_wanted(item) for item in items if item.kind == "f" and not self._is_same(item))
         done = 0
         for count, item in enumerate(items):
             try:
@@ -96,24 +99,32 @@ class SegmentWriter:
         return Outcome(manifest, self._errors, self._skipped, stats)
 
     def _take(self, item: WorkItem) -> None:
-        known = self._known.get((item.path, item.part_offset))
-        if known is not None and (known.entry.kind, known.entry.part_length) != (item.kind, item.part_length):
-            known = None
+        known = self._known_of(item)
         if known is not None and known.entry.stamp == item.stamp:
             self._builder.keep_entry(known.manifest, known.entry)
             self._kept += item.kind == "f"
         elif item.kind == "f":
             self._read(item, known)
         else:
-            found = describe(item.path, item.kind)
+            found = self._reader.describe(item.path, item.kind)
             self._builder.add(_described(item, found))
             self._errors.extend((item.path, warning) for warning in found.warnings)
+
+    def _is_same(self, item: WorkItem) -> bool:
+        known = self._known_of(item)
+        return known is not None and known.entry.stamp == item.stamp
+
+    def _known_of(self, item: WorkItem) -> Known | None:
+        """The parent's entry of the same thing, or of the same part of it."""
+        known = self._known.get((item.path, item.part_offset))
+        if known is not None and (known.entry.kind, known.entry.part_length) != (item.kind, item.part_length):
+            return None
+        return known
 
     def _read(self, item: WorkItem, known: Known | None) -> None:
         stream = self._stream
         stream.begin()
-        length = None if item.part_length == WHOLE else item.part_length
-        found = read(item.path, stream, item.part_offset, length)
+        found = self._reader.read(_wanted(item), stream)
         mark = stream.end()
         self._errors.extend((item.path, text) for text in (found.changed, *found.warnings) if text)
         if known is not None and _same_data(known.entry, found, mark):
@@ -136,6 +147,11 @@ class SegmentWriter:
             self._builder.keep(described, place.manifest, place.entry)
         else:
             self._builder.reuse(described, digest, place)
+
+
+def _wanted(item: WorkItem) -> Wanted:
+    length = None if item.part_length == WHOLE else item.part_length
+    return Wanted(item.path, item.size, item.stamp, item.part_offset, length)
 
 
 def _same_data(entry: Entry, found: ReadItem, mark: Mark) -> bool:

@@ -1,6 +1,7 @@
 """What the three steps of a backup share: the repository opened for a job, its keys, its index."""
 
 import logging
+import os
 
 from config.errors import StrongroomError
 from crypto.chunkid import ChunkIds, FileNames
@@ -8,7 +9,7 @@ from crypto.job import BackupSpec, InitSpec
 from repository import layout
 from repository.buffers import scratch
 from repository.cache.files import KnownFiles
-from repository.chunker import Chunker
+from repository.chunker import Chunker, ChunkSizes
 from repository.errors import ObjectMissing, RepositoryError
 from repository.index import ChunkIndex
 from repository.pack import PackWriter, buffer_size
@@ -16,12 +17,17 @@ from repository.store import WriteStore
 from repository.stores import open_writer
 from repository.stream import BUFFER, ChunkStream
 from repository.vault import chunk_sizes, read_config
+from sources.filesystem.files import FileSource
+from sources.source import Source
 from workers.admission import Job
 from workers.indexes import file_tables, host_indexes
 from workers.keys import Send, VaultKeys
 from workers.process import Process
 
 logger = logging.getLogger(__name__)
+
+BUCKETS = b"s3://"
+"""What a path begins with that is the URI of a bucket; those of files begin with a slash."""
 
 
 class WrongSpec(StrongroomError):
@@ -36,6 +42,8 @@ class BackupProcess:
         self.indexes = host_indexes(process.home, process.role)
         self.files = file_tables(process.home, process.role)
         self.last_job = b""
+        self.sizes: tuple[bytes, ChunkSizes] | None = None
+        """Of the last job's vault, with that job's id: its configuration never changes."""
         self.buffers: tuple[memoryview, memoryview] | None = None
 
     def scratch(self) -> tuple[memoryview, memoryview]:
@@ -80,6 +88,19 @@ class BackupSession:
         if not isinstance(self.job.spec, BackupSpec):
             raise WrongSpec("this job is no backup")
         return self.job.spec
+
+    def source(self) -> Source:
+        """Where the paths of the job are.
+
+        Raises:
+            StrongroomError: they name no place of one kind.
+        """
+        paths = self.spec.paths
+        if not any(path.startswith(BUCKETS) for path in paths):
+            return FileSource(paths)
+        from sources.s3.objects import ObjectSource  # a worker without S3 must not load its library
+
+        return ObjectSource([os.fsdecode(path) for path in paths], self.own.process.settings.store)
 
     def is_over(self) -> bool:
         """Whether the job's snapshot is committed and its working objects are removed: nobody waits for it any more.
@@ -126,7 +147,11 @@ class BackupSession:
         return self._chunker(ChunkIds(self.keys.chunk_id_key()))
 
     def _chunker(self, ids: ChunkIds) -> Chunker:
-        return Chunker(ids.seed, chunk_sizes(read_config(self.store, self.vault, self.keys)))
+        known = self.own.sizes
+        if known is None or known[0] != self.job.id:
+            config = read_config(self.store, self.vault, self.keys)
+            known = self.own.sizes = self.job.id, chunk_sizes(config)
+        return Chunker(ids.seed, known[1])
 
 
 def log_damaged(name: str, error: RepositoryError) -> None:

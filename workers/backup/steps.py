@@ -90,14 +90,16 @@ def _describe(session: BackupSession, reporter: Reporter, segment: bytes, number
     epoch = work.epoch
     index = session.index()
     stream = session.stream(epoch, index)
-    writer = SegmentWriter(
-        stream,
-        index,
-        _parents(session, work.parents),
-        lambda files, done: reporter.progress(number, files, done),
-        session.files(),
-    )
-    found = writer.describe(work.items)
+    with session.source().reader() as source:
+        writer = SegmentWriter(
+            stream,
+            source,
+            index,
+            _parents(session, work.parents),
+            lambda files, done: reporter.progress(number, files, done),
+            session.files(),
+        )
+        found = writer.describe(work.items)
     session.keys.charge(epoch, stream.chunks_new, stream.bytes_stored)
     ref = None if found.manifest is None else _store_manifest(session, epoch, segment, found.manifest)
     done = Done(ref, stream.stored, found.errors, found.skipped, found.stats)

@@ -43,13 +43,12 @@ def deliver_segment(session: RestoreSession, reporter: Reporter, snapshot_id: st
 
 def _planned(session: RestoreSession, snapshot_id: str, number: int) -> tuple[Snapshot, ManifestRef]:
     try:
-        snapshot = session.snapshot(snapshot_id)
+        planned = session.planned(snapshot_id)
     except NoSuchSnapshot as error:
         raise Stray("there is no such snapshot") from error
-    refs = session.segments(snapshot)
-    if not 0 <= number < len(refs):
+    if not 0 <= number < len(planned.refs):
         raise Stray("this restore has no such segment")
-    return snapshot, refs[number]
+    return planned.snapshot, planned.refs[number]
 
 
 def _torn(session: RestoreSession, snapshot: Snapshot, manifest: Manifest, named: set[bytes]) -> list[Note]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from config.errors import StrongroomError
 from crypto.job import ListSpec, RestoreSpec
@@ -47,6 +48,15 @@ class ForeignDelivery(StrongroomError):
     """The request names a delivery area that this worker may not write to."""
 
 
+class Planned(NamedTuple):
+    """A job's snapshot and its segments in it: the same for all of them, and large, so read once for a process."""
+
+    job: bytes
+    name: str
+    snapshot: Snapshot
+    refs: list[ManifestRef]
+
+
 class RestoreProcess:
     """What a restore process keeps from task to task: the indexes of the vaults it last read, and its buffers."""
 
@@ -55,6 +65,7 @@ class RestoreProcess:
         self.indexes = host_indexes(process.home, process.role)
         self.sealed = Reused()
         """For the parcel that is being written."""
+        self.planned: Planned | None = None
         self._fetching: FetchRoom | None = None
 
     def fetching(self) -> FetchRoom:
@@ -122,6 +133,18 @@ class RestoreSession:
         """
         selection = self.selection()
         return [ref for ref in snapshot.manifests if selection.overlaps(ref)]
+
+    def planned(self, name: str) -> Planned:
+        """The snapshot of an id, and its segments; kept until the process is given another job.
+
+        Raises:
+            NoSuchSnapshot, RepositoryError: as `snapshot`.
+        """
+        known = self.own.planned
+        if known is None or (known.job, known.name) != (self.job.id, name):
+            snapshot = self.snapshot(name)
+            known = self.own.planned = Planned(self.job.id, name, snapshot, self.segments(snapshot))
+        return known
 
     def require_path(self, snapshot: Snapshot) -> None:
         """Refuse a path that is not in the snapshot, which would otherwise be an empty success.

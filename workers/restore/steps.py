@@ -11,7 +11,8 @@ from crypto.parcel import ParcelTable
 from repository.catalog import read_manifest
 from repository.errors import RepositoryError
 from repository.manifest import Entry, Snapshot
-from sources.filesystem import metadata
+from sources.filesystem import metadata as files
+from sources.s3 import metadata as objects
 from sources.source import SourceError
 from workers.reporting import Reporter
 from workers.restore.parcels import ParcelWriter
@@ -120,17 +121,25 @@ def _entry_line(entry: Entry) -> bytes:
         "size": entry.size,
     }
     try:
-        meta = metadata.decode(entry.meta, entry.path)
+        line |= _object_facts(entry) if objects.is_object(entry.meta) else _file_facts(entry)
     except SourceError as error:
         line["error"] = error.message
-    else:
-        line |= {
-            "mode": meta.mode,
-            "uid": meta.uid,
-            "gid": meta.gid,
-            "user": meta.uname,
-            "group": meta.gname,
-            "mtime_ns": meta.mtime_ns,
-            "target": os.fsdecode(meta.target),
-        }
     return _json(line)
+
+
+def _file_facts(entry: Entry) -> dict[str, object]:
+    meta = files.decode(entry.meta, entry.path)
+    return {
+        "mode": meta.mode,
+        "uid": meta.uid,
+        "gid": meta.gid,
+        "user": meta.uname,
+        "group": meta.gname,
+        "mtime_ns": meta.mtime_ns,
+        "target": os.fsdecode(meta.target),
+    }
+
+
+def _object_facts(entry: Entry) -> dict[str, object]:
+    meta = objects.decode(entry.meta, entry.path)
+    return {"mtime_ns": meta.modified_ms * 1_000_000, "object": objects.facts(meta)}

@@ -7,6 +7,8 @@ from blake3 import blake3
 
 from client.restore.assembler import Assembler
 from crypto.parcel import OpenParcel
+from sources.s3 import metadata as objects
+from sources.s3.metadata import ObjectMeta
 from tests.client.deliveries import ParcelMaker, meta, names
 
 
@@ -271,3 +273,22 @@ def test_hard_links_are_reported(assembler: Assembler):
     give(assembler, maker)
     first, second = assembler.end_segment(0).links
     assert (first.inode, first.digest) == (second.inode, second.digest) == (99, blake3(b"same").digest())
+
+
+def test_objects_become_files_and_one_that_cannot_is_named(assembler: Assembler, tmp_path: Path):
+    described = ObjectMeta(
+        "k", "", "", 1_700_000_000_000, "", "text/x", "", "", "", "", "", "", [], [("t", "v")]
+    )
+    names = [b"/s3:/b/a", b"/s3:/b/a/b", b"/s3:/b/folder/\1", b"/s3:/b/" + b"n" * 256, b"/s3:/b/z"]
+    maker = ParcelMaker()
+    for name in names:
+        maker.file(name, b"" if name.endswith(b"\1") else name, meta=objects.encode(described))
+    assert give(assembler, maker)[0] == 3
+    failed = dict(assembler.end_segment(0).failed)
+    assert set(failed) == {b"/s3:/b/a/b", b"/s3:/b/" + b"n" * 256}
+    assert "not a directory" in failed[b"/s3:/b/a/b"]
+    assert "name too long" in failed[b"/s3:/b/" + b"n" * 256]
+    assert (tmp_path / "s3:/b/a").read_bytes() == b"/s3:/b/a"
+    assert (tmp_path / "s3:/b/folder/\1").read_bytes() == b""
+    done = (tmp_path / "s3:/b/z").stat()
+    assert (stat.S_IMODE(done.st_mode), done.st_mtime) == (0o600, 1_700_000_000)

@@ -9,6 +9,7 @@ import pytest
 from client.errors import Interrupted, JobFailed
 from client.restore.run import Restore
 from client.restore.staging import PREFIX
+from client.restore.target import FolderTarget
 from client.restore.wanted import Wanted
 from crypto import job as jobs
 from crypto import notes
@@ -93,7 +94,7 @@ def deliverer(world: World) -> Deliverer:
 
 
 def restore(world: World, target: Path, **wanted: object) -> Restore:
-    return Restore(world.session, Wanted(world.vault, "latest", b"", **wanted), target)  # type: ignore[arg-type]
+    return Restore(world.session, Wanted(world.vault, "latest", b"", **wanted), FolderTarget(target))  # type: ignore[arg-type]
 
 
 def tree(target: Path) -> set[bytes]:

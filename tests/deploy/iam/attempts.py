@@ -29,6 +29,7 @@ NAMES = Names(
     delivery_bucket="drop",
     delivery_prefix="d/",
     source_buckets=("source",),
+    target_buckets=("target",),
     vpc_endpoints=("vpce-1",),
     external_id="sr",
 )
@@ -210,7 +211,19 @@ def _attempts() -> tuple[Attempt, ...]:
         ("remove a parcel", "s3:DeleteObject", "arn:aws:s3:::drop/d/j/0-0", {}),
         ("read a source", "s3:GetObject", "arn:aws:s3:::source/x", {}),
         ("list a source", "s3:ListBucket", "arn:aws:s3:::source", {}),
+        ("read a source's tags", "s3:GetObjectTagging", "arn:aws:s3:::source/x", {}),
+        ("read the tags of a source's version", "s3:GetObjectVersionTagging", "arn:aws:s3:::source/x", {}),
+        ("read what a source once was", "s3:GetObjectVersion", "arn:aws:s3:::source/x", {}),
         ("write a source", "s3:PutObject", "arn:aws:s3:::source/x", _NEW),
+        ("tag a source", "s3:PutObjectTagging", "arn:aws:s3:::source/x", {}),
+        ("remove from a source", "s3:DeleteObject", "arn:aws:s3:::source/x", {}),
+        ("see what is in a target", "s3:ListBucket", "arn:aws:s3:::target", {}),
+        ("read from a target", "s3:GetObject", "arn:aws:s3:::target/x", {}),
+        ("restore an object", "s3:PutObject", "arn:aws:s3:::target/x", _NEW),
+        ("restore its tags", "s3:PutObjectTagging", "arn:aws:s3:::target/x", {}),
+        ("see the parts of an upload", "s3:ListMultipartUploadParts", "arn:aws:s3:::target/x", {}),
+        ("give up restoring it", "s3:AbortMultipartUpload", "arn:aws:s3:::target/x", {}),
+        ("remove from a target", "s3:DeleteObject", "arn:aws:s3:::target/x", {}),
         ("create a user", "iam:CreateUser", f"arn:aws:iam::{SERVICE}:user/x", {}),
         ("read another service", "dynamodb:GetItem", f"arn:aws:dynamodb:eu-central-1:{SERVICE}:table/x", {}),
     ]
@@ -309,7 +322,7 @@ class World:
         if where in (THEIRS, "arn:aws:s3:::strange/x"):
             # A thief's own opens to everybody.
             return Policy.resource(OPEN), STRANGER
-        if where == BUCKET_KEY or where.startswith("arn:aws:s3:::source"):
+        if where == BUCKET_KEY or where.startswith(("arn:aws:s3:::source", "arn:aws:s3:::target")):
             return Policy.resource(DELEGATED), self._owner
         if where.startswith("arn:aws:s3:::repo"):
             return self._on("repository-bucket"), self._owner

@@ -43,7 +43,14 @@ MAY: dict[str, set[str]] = {
         "re-encrypt from the new CMK",
         "see the CMK",
     },
-    "backup": READS | WRITES | {"read a source", "list a source"},
+    "backup": READS
+    | WRITES
+    | {
+        "read a source",
+        "list a source",
+        "read a source's tags",
+        "read the tags of a source's version",
+    },
     "restore": READS | {"deliver a parcel", "give up a delivery"},
     "maintenance": READS
     | WRITES
@@ -56,6 +63,12 @@ MAY: dict[str, set[str]] = {
         "remove a parcel",
         "open the bucket's own key through S3",
         "make the bucket's own key through S3",
+        "see what is in a target",
+        "read from a target",
+        "restore an object",
+        "restore its tags",
+        "see the parts of an upload",
+        "give up restoring it",
     },
 }
 """Everything that is tried and is not here must be denied."""
@@ -98,6 +111,8 @@ FORBIDDEN_WHATEVER_IS_ATTACHED: dict[str, set[str]] = {
         "write beside the repository",
         "write into a strange bucket",
         "write a source",
+        "remove from a source",
+        "restore an object",
         "deliver a parcel",
         "begin a session of key-broker-tenant",
         "create a user",

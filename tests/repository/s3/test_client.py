@@ -6,6 +6,7 @@ import secrets
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from config.settings import StoreSettings
 from repository.errors import StoreDenied
 from repository.place import S3Place, parse_place
-from repository.s3.client import client_of, forget_clients
+from repository.s3.client import client_of, forget_clients, moment
 from repository.stores import open_writer
 from tests.s3_server import DELIVERIES, S3Server
 
@@ -134,3 +135,16 @@ def test_only_clients_of_s3_are_made():
                 first = node.args[0]  # type: ignore[attr-defined]
                 asked.append((path.name, first.value if isinstance(first, ast.Constant) else "?"))
     assert asked == [("client.py", "s3")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-24T11:51:42.000Z",
+        "2026-11-24T11:51:42Z",
+        "Tue, 24 Nov 2026 11:51:42 GMT",
+        "2026-11-24T12:51:42+01:00",
+    ],
+)
+def test_times_are_read_in_every_form_that_servers_write(text: str):
+    assert moment(text).timestamp() == datetime(2026, 11, 24, 11, 51, 42, tzinfo=UTC).timestamp()

@@ -21,6 +21,7 @@ from repository.fetch import Fetched, Fetcher
 from repository.index import ChunkIndex, Index, write_indexes
 from repository.manifest import Entry, Manifest, PackSummary, WorkItem
 from repository.rules import check_manifest
+from sources.filesystem.files import FileReader
 from sources.filesystem.walk import walk
 from sources.patterns import Patterns
 from tests.repository.conftest import JOB, Repo
@@ -49,7 +50,7 @@ class Host:
         self.table.open()
         stream = self.repo.stream(self.index)
         known = KnownFiles(self.table, self.names) if table else None
-        writer = SegmentWriter(stream, self.index, parents, lambda *_: None, known)
+        writer = SegmentWriter(stream, FileReader(), self.index, parents, lambda *_: None, known)
         items = [WorkItem(*found) for found in walk([os.fsencode(folder)], Patterns.parse(()), _fail, _fail)]
         found = writer.describe(items)
         assert found.manifest is not None

@@ -32,6 +32,12 @@ locals {
         "arn:${data.aws_partition.here.partition}:s3:::${bucket}/*",
       ]
     ])
+    target_arns = flatten([
+      for bucket in var.target_buckets : [
+        "arn:${data.aws_partition.here.partition}:s3:::${bucket}",
+        "arn:${data.aws_partition.here.partition}:s3:::${bucket}/*",
+      ]
+    ])
   }
   # Roles of processes; who may take them is for `trust` to say.
   process_roles = toset(["key-broker", "rewrap", "backup", "restore", "maintenance", "scheduler", "client"])

@@ -49,6 +49,12 @@ variable "source_buckets" {
   default     = []
 }
 
+variable "target_buckets" {
+  description = "Buckets that the command may restore objects to."
+  type        = list(string)
+  default     = []
+}
+
 variable "external_id" {
   description = "What the key-broker says when it assumes a role (kms.aws_external_id); no secret."
   type        = string
