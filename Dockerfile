@@ -38,13 +38,14 @@ RUN .venv/bin/pip install --disable-pip-version-check --no-deps --no-build-isola
 FROM python AS strongroom
 COPY --from=build /opt/strongroom /opt/strongroom
 COPY deploy/compose/prepare.sh /opt/strongroom/deploy/compose/prepare.sh
+COPY deploy/compose/s3 /opt/strongroom/deploy/compose/s3
 RUN groupadd --system --gid 10001 strongroom \
     && useradd --system --uid 10001 --gid 10001 --home-dir /var/lib/strongroom --create-home strongroom
 ENV PATH=/opt/strongroom/.venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     STRONGROOM_HOME=/var/lib/strongroom
 # New volumes take over who owns the folder that they are mounted on.
-RUN install -d -o 10001 -g 10001 -m 0700 /repositories /restored /var/lib/strongroom/delivery
+RUN install -d -o 10001 -g 10001 -m 0700 /restored
 USER 10001:10001
 WORKDIR /var/lib/strongroom
 ENTRYPOINT ["strongroom"]

@@ -18,7 +18,7 @@ LOCK := --generate-hashes --no-header --python-version 3.11 --no-emit-index-url 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev compile test lint types layers unit test-redis compose-test deploy-files fmt lock demo bench bench-quick bench-readme clean
+.PHONY: help setup setup-dev compile test lint types layers unit test-redis compose-test systemd-test deploy-files fmt lock demo bench bench-quick bench-readme clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -70,7 +70,10 @@ test-redis: setup-dev ## the broker's permissions and several hosts again, on an
 	REDIS_SERVER=$$(command -v redis-server) $(BIN)/python -m pytest tests/config/test_acl.py tests/e2e/test_several_hosts.py $(ARGS)
 
 compose-test: setup ## build docker-compose.yml's images, back up and restore through it, scale it, take it down (Docker)
-	$(BIN)/python deploy/compose/trial.py
+	$(BIN)/python -m deploy.compose.trial
+
+systemd-test: setup ## install deploy/systemd on a machine with systemd, a container, and try every unit (Docker)
+	$(BIN)/python -m deploy.systemd.trial
 
 deploy-files: setup ## write deploy/acl/ again from config/acl.py
 	$(BIN)/python -m config.acl deploy/acl

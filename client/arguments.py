@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from client.errors import BadArgument, MissingPath
 from config.queues import is_host
 from repository.errors import StoreUnsupported
-from repository.place import parse_place
+from repository.place import S3Place, parse_place
 from sources.patterns import Patterns
 from sources.s3.names import ROOT
 from sources.s3.place import BucketPath, NotAPlace, is_bucket, parse
@@ -222,3 +222,13 @@ def kms_uri(text: str) -> str:
             f"{text!r} is not the URI of a CMK", remedy="write local-kms://NAME or aws-kms://ARN"
         )
     return text
+
+
+def has_lock(repo: str) -> bool:
+    """Whether the objects of a vault's repository are locked (Object Lock).
+
+    Raises:
+        StoreUnsupported: the URI is not one that this release can open.
+    """
+    place = parse_place(repo)
+    return isinstance(place, S3Place) and bool(place.lock)

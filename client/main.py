@@ -23,6 +23,7 @@ VERBS: Final = {
     "ls": "List the content of a snapshot.",
     "restore": "Restore a snapshot, or a part of one, into a folder.",
     "check": "Verify a vault's repository.",
+    "lock": "Extend the locks of a vault's objects.",
     "identity": "Make the identity of a role on this host; show its public part.",
     "enrol": "Enrol an identity in the registry, or take one out.",
     "registry": "Make, export and import the registry.",

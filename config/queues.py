@@ -53,6 +53,7 @@ RESTORE_SEGMENT: Final = "restore.segment"
 LIST: Final = "restore.list"
 CHECK: Final = "maintenance.check"
 TIDY: Final = "maintenance.tidy"
+EXTEND: Final = "maintenance.extend"
 TASKS: Final[tuple[str, ...]] = (
     SUBMIT,
     REPORT,
@@ -68,6 +69,7 @@ TASKS: Final[tuple[str, ...]] = (
     LIST,
     CHECK,
     TIDY,
+    EXTEND,
 )
 
 REPLY_PREFIX: Final = "reply:"

@@ -29,6 +29,7 @@ CHECK = "check"
 CANCEL = "cancel"
 STATUS = "status"
 TIDY = "tidy"
+EXTEND = "extend"
 ASK = "ask"
 
 
@@ -92,13 +93,17 @@ class TidySpec(_Spec, frozen=True, tag=TIDY):
     jobs: tuple[bytes, ...]
 
 
+class ExtendSpec(_Spec, frozen=True, tag=EXTEND):
+    """Extend the locks of all objects that the vault's snapshots need (Object Lock)."""
+
+
 class AskSpec(_Spec, frozen=True, tag=ASK):
     """Ask the scheduler what it knows: `about` is `schedules` or `jobs`. The vault of the request is all zeros."""
 
     about: str
 
 
-Spec = AskSpec | InitSpec | BackupSpec | RestoreSpec | ListSpec | CheckSpec | TidySpec
+Spec = AskSpec | InitSpec | BackupSpec | RestoreSpec | ListSpec | CheckSpec | TidySpec | ExtendSpec
 
 
 class JobRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -28,10 +28,11 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         job.LIST: Kind(RESTORE, (ticket.DECRYPT,), queues.LIST, 64),
         job.CHECK: Kind(MAINTENANCE, (ticket.DECRYPT,), queues.CHECK, 64),
         job.TIDY: Kind(MAINTENANCE, (), queues.TIDY, 0),
+        job.EXTEND: Kind(MAINTENANCE, (ticket.DECRYPT,), queues.EXTEND, 64),
     }
 )
 
-SUBMITTABLE: Final = (job.INIT, job.BACKUP, job.RESTORE, job.LIST, job.CHECK)
+SUBMITTABLE: Final = (job.INIT, job.BACKUP, job.RESTORE, job.LIST, job.CHECK, job.EXTEND)
 """What an operator may ask for; a tidy is the scheduler's own."""
 
 

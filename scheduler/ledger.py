@@ -145,6 +145,11 @@ class Ledger:
         """The jobs that were made last, newest first."""
         return self._jobs("1 ORDER BY created_ms DESC, rowid DESC", (), limit)
 
+    def latest(self, kind: str, vault: bytes) -> Job | None:
+        """The job of a kind that was made last for a vault."""
+        found = self._jobs("kind = ? AND vault = ? ORDER BY created_ms DESC, rowid DESC", (kind, vault), 1)
+        return found[0] if found else None
+
     def last_of(self, schedule: str) -> Job | None:
         """The job of a schedule's newest slot."""
         found = self._jobs("schedule = ? ORDER BY slot_ms DESC", (schedule,), 1)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from crypto.job import BACKUP
-from scheduler import reaper, reports, schedules, stacks, submit, tidy
+from scheduler import locks, reaper, reports, schedules, stacks, submit, tidy
 from scheduler.errors import Dropped
 from scheduler.lifecycle import DONE
 from scheduler.parts import Parts
@@ -114,6 +114,7 @@ class Scheduler:
         reaper.reap(self._parts, registry, now_ms)
         if not self._parts.one_shot:
             schedules.dispatch_due(self._parts, registry, now_ms)
+            locks.extend_due(self._parts, registry, now_ms)
         tidy.tidy(self._parts, registry, now_ms)
         self._parts.publisher.publish_status(self.status())
 

@@ -9,7 +9,7 @@ import logging
 from typing import Final
 from urllib.parse import urlsplit
 
-from crypto.job import TIDY
+from crypto.job import EXTEND, TIDY
 from scheduler import dispatch, lifecycle, verdicts
 from scheduler.lifecycle import CANCELLED, FAILED, INTERRUPTED, Job
 from scheduler.parts import Parts
@@ -72,8 +72,9 @@ def sign_off(parts: Parts, now_ms: int) -> None:
 
 
 def _interrupt(parts: Parts, job: Job, now_ms: int) -> Job:
-    # Nobody misses a tidy job: the next stack makes another.
-    state = CANCELLED if job.kind == TIDY else FAILED
+    # Nobody misses one of the scheduler's own jobs: the next stack makes another.
+    own = job.kind == TIDY or (job.kind == EXTEND and job.operator == parts.identity.id)
+    state = CANCELLED if own else FAILED
     job = lifecycle.ended(job, state, now_ms, code=INTERRUPTED)
     dispatch.store_end(parts, job)
     return job

@@ -29,13 +29,17 @@ from cryptography.x509.oid import NameOID
 BUCKET = "plain-bucket"
 LOCKED = "locked-bucket"
 DELIVERIES = "delivery-bucket"
-BUCKETS = (BUCKET, LOCKED, DELIVERIES)
+REPOSITORY = "roles-repository"
+"""For tests with a user for each role: what it may do is what the tests put as the buckets' policies. With locks."""
+PARCELS = "roles-delivery"
+BUCKETS = (BUCKET, LOCKED, DELIVERIES, REPOSITORY, PARCELS)
 START_S = 60.0
 
 _IDENTITIES = {
     "admin": ["Admin", "Read", "Write", "List", "Tagging"],
     "reader": ["Read", "List"],
     "deliveries": [f"{what}:{DELIVERIES}" for what in ("Read", "Write", "List")],
+    **{role: [] for role in ("backup", "restore", "maintenance", "client", "scheduler", "key-broker")},
 }
 
 
@@ -54,11 +58,13 @@ class S3Server:
         }
         return f"s3://{bucket}/{prefix}?" + "&".join(f"{name}={value}" for name, value in all_options.items())
 
-    def client(self) -> Any:
-        """boto3's own client, to look behind the store."""
-        return boto3.Session(profile_name="admin", region_name="us-east-1").client(
+    def client(self, user: str = "") -> Any:
+        """boto3's own client, to look behind the store: as the administrator, or as a user, then over TLS."""
+        tls = bool(user)
+        return boto3.Session(profile_name=user or "admin", region_name="us-east-1").client(
             "s3",
-            endpoint_url=self.endpoint,
+            endpoint_url=self.tls_endpoint if tls else self.endpoint,
+            verify=str(self.ca) if tls else None,
             config=Config(
                 s3={"addressing_style": "path"},
                 retries={"total_max_attempts": 1},
@@ -169,7 +175,7 @@ def _make_buckets(server: S3Server, process: subprocess.Popen[bytes], log: Path)
     left = list(BUCKETS)
     while left:
         try:
-            client.create_bucket(Bucket=left[0], ObjectLockEnabledForBucket=left[0] == LOCKED)
+            client.create_bucket(Bucket=left[0], ObjectLockEnabledForBucket=left[0] in (LOCKED, REPOSITORY))
             left.pop(0)
         except (BotoCoreError, ClientError) as error:
             if getattr(error, "response", {}).get("Error", {}).get("Code") == "BucketAlreadyOwnedByYou":

@@ -15,14 +15,17 @@ ADDRESSES = ("127.0.0.1", "127.0.0.2")
 
 
 class TlsFront:
-    """Listens on a free port of two loopback addresses, in a thread of its own.
+    """Listens on a free port of some addresses, in a thread of its own.
 
     Args:
         socket: what it stands in front of.
         ca, certificate, key: PEM files; only clients with a certificate of the CA are let in.
+        addresses: where; two of loopback, if nothing else is given.
     """
 
-    def __init__(self, socket: Path, ca: Path, certificate: Path, key: Path) -> None:
+    def __init__(
+        self, socket: Path, ca: Path, certificate: Path, key: Path, addresses: tuple[str, ...] = ADDRESSES
+    ) -> None:
         self._socket = socket
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -32,11 +35,12 @@ class TlsFront:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tls", daemon=True)
         self._thread.start()
-        self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+        self._server = asyncio.run_coroutine_threadsafe(self._listen(addresses[0], 0), self._loop).result(10)
         self.port: int = self._server.sockets[0].getsockname()[1]
-        self._other = asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(self._serve, ADDRESSES[1], self.port, ssl=self._context), self._loop
-        ).result(10)
+        self._others = [
+            asyncio.run_coroutine_threadsafe(self._listen(address, self.port), self._loop).result(10)
+            for address in addresses[1:]
+        ]
         self.names: list[str] = []
         """Common names of the clients that were let in."""
 
@@ -44,8 +48,8 @@ class TlsFront:
         """Stop listening, and hang up."""
 
         async def end() -> None:
-            self._server.close()
-            self._other.close()
+            for server in (self._server, *self._others):
+                server.close()
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
                 task.cancel()
             await asyncio.sleep(0)
@@ -55,8 +59,8 @@ class TlsFront:
         self._thread.join(10)
         self._loop.close()
 
-    async def _listen(self) -> asyncio.Server:
-        return await asyncio.start_server(self._serve, ADDRESSES[0], 0, ssl=self._context)
+    async def _listen(self, address: str, port: int) -> asyncio.Server:
+        return await asyncio.start_server(self._serve, address, port, ssl=self._context)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         subject = writer.get_extra_info("peercert")["subject"]

@@ -80,7 +80,8 @@ def _show(registry: Registry, done: str, *, as_json: bool) -> None:
     found = fingerprint(registry.encode())
     numbers = {"identities": len(registry.identities), "vaults": len(registry.vaults)}
     if as_json:
-        click.echo(json_line({**numbers, "fingerprint": found}))
+        click.echo(json_line({**numbers, "tenant": registry.tenant.hex(), "fingerprint": found}))
         return
     click.echo(f"registry {done}: {numbers['identities']} identities, {numbers['vaults']} vaults")
+    click.echo(f"tenant: {registry.tenant.hex()}")
     click.echo(f"fingerprint: {found}")

@@ -1,9 +1,10 @@
 """`make compose-test`: docker-compose.yml for real, from building the image to taking everything down again.
 
-Backs up and restores from a client on a network of its own, tries what each container must not reach, scales the backup
-workers and shows who did what. Needs Docker and docker-compose; as root, starts an engine of its own when none runs
-(Debian: docker.io, docker-compose, debootstrap). Where no registry can be reached, the base image is made with
-debootstrap under its name, and Valkey and Prometheus are Debian's.
+Backs up into the local S3 and restores from a client on a network of its own, once under a CMK of the local KMS and
+once under one of the strict fake of AWS KMS (`deploy/compose/trial.yml`); tries what each container must not reach and
+must not do; scales the backup workers and shows who did what. Needs Docker and docker-compose; as root, starts an
+engine of its own when none runs (Debian: docker.io, docker-compose, debootstrap). Where no registry can be reached, the
+base image is made with debootstrap under its name, and Valkey and Prometheus are Debian's.
 """
 
 import base64
@@ -11,30 +12,18 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import ssl
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-ROOT: Final = Path(__file__).parents[2]
-BASE: Final = "debian:bookworm-slim"
-SUBSTITUTES: Final = {"valkey": "valkey/valkey:8.0-bookworm", "prometheus": "prom/prometheus:v2.53.5"}
-SLIM: Final = (
-    "var/cache/apt/archives",
-    "var/lib/apt/lists/*_*",
-    "usr/share/doc",
-    "usr/share/man/*",
-    "usr/share/locale/*",
-)
-"""What a `slim` image leaves out as well."""
+from deploy.compose.engine import ROOT, Failed, docker_command, engine, have_images, run, say, wait_for
+
 UID: Final = 10001
 FLOWER_PORT: Final = 15555
 PROMETHEUS_PORT: Final = 19090
@@ -42,121 +31,49 @@ READY_S: Final = 180
 MAX_RESTARTS: Final = 3
 SPREAD_BYTES: Final = 1_500_000_000
 ROLES: Final = ("scheduler", "beat", "key-broker", "backup", "restore", "maintenance", "flower")
+STORE: Final = "endpoint=https://s3:8333&region=us-east-1&ca=/run/secrets/ca.crt"
+"""How containers reach the local S3."""
 PROBE: Final = "import socket; socket.create_connection(('probe', 8000), 3).close()"
 
-
-class Failed(Exception):
-    """The trial did not go as it must."""
-
-
-def say(text: str) -> None:
-    """One line of the report."""
-    print(f"-- {text}", flush=True)
-
-
-def run(*words: str, check: bool = True, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
-    """Run a command; its output.
-
-    Raises:
-        Failed: it failed, and `check` is on.
-    """
-    done = subprocess.run(
-        words, env={**os.environ, **(env or {})}, cwd=cwd, capture_output=True, text=True, check=False
-    )
-    if check and done.returncode:
-        raise Failed(f"{' '.join(words)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout.strip()
-
-
-def docker_command() -> str:
-    """A docker command that can build with secrets."""
-    for candidate in ("docker", "/usr/bin/docker"):
-        if shutil.which(candidate) and "--secret" in run(
-            candidate, "build", "--help", check=False, env={"DOCKER_BUILDKIT": "1"}
-        ):
-            return candidate
-    raise Failed("no docker command with BuildKit here: apt-get install docker.io docker-compose debootstrap")
-
-
-@contextmanager
-def engine(docker: str) -> Iterator[None]:
-    """A running engine: the one that is there, or as root one of our own until the end."""
-    if subprocess.run([docker, "info"], capture_output=True, check=False).returncode == 0:
-        yield
-        return
-    if os.geteuid() or not shutil.which("dockerd"):
-        raise Failed("no Docker engine answers; start one, or run this as root with dockerd installed")
-    # Not below a temporary file system: overlay needs a real one. Made once, because images take minutes.
-    folder = Path(os.environ.get("STRONGROOM_TRIAL_ENGINE", "/var/lib/strongroom-trial-engine"))
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.environ["DOCKER_HOST"] = f"unix://{folder}/docker.sock"
-    say(f"starting an engine of our own in {folder}")
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                *("dockerd", "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"),
-                *("--host", os.environ["DOCKER_HOST"], "--pidfile", f"{folder}/pid"),
-            ],
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        wait_for("the engine", lambda: run(docker, "info", "--format", "{{.ID}}", check=False) != "", 60)
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-
-
-def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> None:
-    """Wait until something has come about.
-
-    Raises:
-        Failed: it did not in time.
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise Failed(f"{what} is not there after {seconds:.0f} s")
-        time.sleep(0.5)
-
-
-def have_images(docker: str) -> None:
-    """The images of docker-compose.yml: pulled, or made from Debian's packages."""
-    if (
-        not run(docker, "images", "-q", BASE)
-        and subprocess.run([docker, "pull", "-q", BASE], capture_output=True, check=False).returncode
-    ):
-        say(f"no registry: making {BASE} with debootstrap")
-        with tempfile.TemporaryDirectory(prefix="base-") as folder:
-            run("debootstrap", "--variant=minbase", "bookworm", folder, "http://deb.debian.org/debian")
-            for unneeded in SLIM:
-                for path in Path(folder).glob(unneeded):
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-            with subprocess.Popen(["tar", "-C", folder, "-c", "."], stdout=subprocess.PIPE) as tar:
-                subprocess.run(
-                    [docker, "import", "-", BASE], stdin=tar.stdout, check=True, capture_output=True
-                )
-    ca = os.environ.get("PIP_CERT", "/etc/ssl/certs/ca-certificates.crt")
-    secret = ["--secret", f"id=ca,src={ca}"] if Path(ca).exists() else []
-    for target, image in SUBSTITUTES.items():
-        if (
-            run(docker, "images", "-q", image)
-            or not subprocess.run([docker, "pull", "-q", image], capture_output=True, check=False).returncode
-        ):
-            continue
-        file = str(ROOT / "deploy/compose/Dockerfile.substitutes")
-        build(docker, "--file", file, "--target", target, "--tag", image)
-    build(docker, *secret, "--target", "s3", "--tag", "strongroom-s3")
-    build(docker, *secret, "--target", "strongroom", "--tag", "strongroom")
-    size = int(run(docker, "image", "inspect", "--format", "{{.Size}}", "strongroom"))
-    say(f"image strongroom: {size / 1e6:.0f} MB")
-
-
-def build(docker: str, *words: str) -> None:
-    """Build an image from the repository."""
-    run(docker, "build", "-q", *words, str(ROOT), env={"DOCKER_BUILDKIT": "1"})
+REFUSALS: Final = {
+    "backup": (
+        "delete_object(Bucket='repository', Key=key)",
+        "put_object(Bucket='delivery', Key='parcels/x')",
+    ),
+    "restore": (
+        "put_object(Bucket='repository', Key='documents/packs/x', IfNoneMatch='*')",
+        "delete_object(Bucket='repository', Key=key)",
+    ),
+    "maintenance": ("delete_object(Bucket='repository', Key='documents/keys/chunk-id')",),
+    "client": (
+        "get_object(Bucket='repository', Key=key)",
+        "list_objects_v2(Bucket='repository', Prefix='documents/')",
+    ),
+}
+"""What each role tries in the local S3 with its own keys, and must not be let; `key` is a pack of the repository."""
+PYTHON: Final = "/opt/strongroom/.venv/bin/python"
+CLIENT: Final = """
+import boto3, botocore.exceptions, sys
+client = boto3.client("s3", endpoint_url="https://s3:8333", verify="/run/secrets/ca.crt", region_name="us-east-1")
+"""
+FIRST_PACK: Final = (
+    CLIENT
+    + """
+found = client.list_objects_v2(Bucket="repository", Prefix=sys.argv[1], MaxKeys=1)
+print(found["Contents"][0]["Key"])
+"""
+)
+ATTEMPT: Final = (
+    CLIENT
+    + """
+key = sys.argv[2]
+try:
+    eval("client." + sys.argv[1])
+except botocore.exceptions.ClientError as error:
+    sys.exit(0 if error.response["Error"]["Code"] == "AccessDenied" else f"another refusal: {error}")
+sys.exit("it was let through")
+"""
+)
 
 
 class Trial:
@@ -171,11 +88,14 @@ class Trial:
         shutil.copytree(
             ROOT / "deploy/compose", folder / "deploy/compose", ignore=shutil.ignore_patterns("state")
         )
-        for name in ("source", "deploy/compose/state"):
+        for part in ("tests/aws", "deploy/iam"):
+            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("source", "deploy/compose/state", "deploy/compose/state/aws"):
             (folder / name).mkdir(mode=0o755)
             os.chown(folder / name, UID, UID)
         self.environment = {
             "COMPOSE_PROJECT_NAME": "strongroom-trial",
+            "COMPOSE_FILE": "docker-compose.yml:deploy/compose/trial.yml",
             "STRONGROOM_SOURCE": str(folder / "source"),
             "STRONGROOM_FLOWER_PORT": str(FLOWER_PORT),
             "STRONGROOM_PROMETHEUS_PORT": str(PROMETHEUS_PORT),
@@ -195,6 +115,11 @@ class Trial:
         command = ("run", "--rm", "-T", "-e", f"STRONGROOM_HOME=/state/{home}", "--entrypoint", "strongroom")
         return json.loads(self.compose(*command, "setup", *words, "--json").splitlines()[-1])
 
+    def a_pack(self, vault: str) -> str:
+        """The key of some pack of a vault in the local S3, from its administrator."""
+        words = ("run", "--rm", "-T", "--entrypoint", PYTHON, "buckets", "-c", FIRST_PACK, f"{vault}/packs/")
+        return self.compose(*words).splitlines()[-1]
+
     def containers(self, service: str) -> list[str]:
         """Ids of a service's containers."""
         return self.compose("ps", "-q", service).split()
@@ -209,7 +134,11 @@ class Trial:
 
         def healthy() -> bool:
             ids = self.compose("ps", "-q").split()
-            found = json.loads(run(self.docker, "inspect", *ids)) if ids else []
+            found = [
+                each
+                for each in (json.loads(run(self.docker, "inspect", *ids)) if ids else [])
+                if each["State"]["Status"] != "exited" or each["State"]["ExitCode"]
+            ]
             if any(each["RestartCount"] > MAX_RESTARTS for each in found):
                 raise Failed("a container does not stay up")
             states = {each["State"].get("Health", each["State"])["Status"] for each in found}
@@ -225,6 +154,7 @@ def check_hardening(trial: Trial) -> None:
         "scheduler": {"broker"},
         "beat": {"broker"},
         "key-broker": {"broker", "kms"},
+        "s3": {"store", "clients"},
         "backup": {"broker", "store"},
         "restore": {"broker", "store"},
         "maintenance": {"broker", "store"},
@@ -278,15 +208,17 @@ def check_networks(trial: Trial) -> None:
         say(f"the network {network} is reached by {', '.join(sorted(members))}, and by nobody else")
 
 
-def check_s3(trial: Trial) -> None:
-    """The local S3 answers those who may ask it."""
-    trial.compose("--profile", "s3", "up", "-d", "--no-recreate", "s3")
-    probe = PROBE.replace("'probe', 8000", "'s3', 8333")
-    worker, broker = trial.containers("backup")[0], trial.containers("key-broker")[0]
-    wait_for("the local S3", lambda: trial.inside(worker, "python3", "-c", probe), READY_S)
-    if trial.inside(broker, "python3", "-c", probe):
-        raise Failed("the key-broker reaches the store")
-    say("the local S3 answers the workers")
+def check_store(trial: Trial) -> None:
+    """Each role's keys for the local S3 are good for what the role does, and for nothing else."""
+    pack = trial.a_pack("documents")
+    for role, calls in REFUSALS.items():
+        for call in calls:
+            words = (PYTHON, "-c", ATTEMPT, call, pack)
+            if role == "client":
+                trial.compose("run", "--rm", "-T", "--entrypoint", PYTHON, role, *words[1:])
+            else:
+                run(trial.docker, "exec", trial.containers(role)[0], *words)
+            say(f"the S3 refuses the role {role}: {call}")
 
 
 def write_tree(folder: Path, total: int, per_file: int) -> None:
@@ -306,34 +238,43 @@ def digest_of(folder: Path) -> str:
     return found.hexdigest()
 
 
-def back_up_and_restore(trial: Trial) -> None:
-    """From a client that reaches nothing but the broker, byte for byte."""
-    tree = trial.folder / "source/small"
+def back_up_and_restore(trial: Trial, vault: str) -> None:
+    """From a client that reaches the broker and its parcels alone, byte for byte."""
+    tree = trial.folder / "source" / vault
     write_tree(tree, 4_000_000, 40_000)
-    trial.client(
-        "vault",
-        "create",
-        "documents",
-        "--repo",
-        "file:///repositories/documents",
-        "--kms",
-        "local-kms://documents",
-    )
-    done = trial.client("backup", "documents", "/source/small")
-    back = trial.client("restore", "documents", "latest:/source/small", "--target", "/restored/small")
+    done = trial.client("backup", vault, f"/source/{vault}")
+    back = trial.client("restore", vault, f"latest:/source/{vault}", "--target", f"/restored/{vault}")
     volume = run(
         trial.docker, "volume", "inspect", "--format", "{{.Mountpoint}}", "strongroom-trial_restored"
     )
-    if digest_of(tree) != digest_of(Path(volume) / "small") or back["errors"] or done["errors"]:
+    if digest_of(tree) != digest_of(Path(volume) / vault) or back["errors"] or done["errors"]:
         raise Failed(f"restored otherwise than backed up: {done} {back}")
-    say(f"{done['files']} files backed up and restored by a client on another network, byte for byte")
-    if trial.client("check", "documents")["errors"]:
+    say(
+        f"{vault}: {done['files']} files backed up and restored by a client on another network, byte for byte"
+    )
+    if trial.client("check", vault)["errors"]:
         raise Failed("check found errors")
 
 
-def add_vault(trial: Trial, name: str) -> None:
+def use_aws(trial: Trial) -> None:
+    """A vault under a CMK of the strict fake of AWS KMS, which only the key-broker reaches, over TLS."""
+    uri = (trial.folder / "deploy/compose/state/aws/uri").read_text().strip()
+    add_vault(trial, "cloud", uri)
+    back_up_and_restore(trial, "cloud")
+    # Compose 1 puts the service's name before each line.
+    lines = trial.compose("logs", "--no-color", "aws").splitlines()
+    events = [json.loads(line[line.index("{") :]) for line in lines if '"operation"' in line]
+    used = Counter(event["operation"] for event in events)
+    if not {"AssumeRole", "GenerateDataKey", "Decrypt"} <= set(used) or any(
+        event["error"] for event in events
+    ):
+        raise Failed(f"AWS saw: {used} {[event['error'] for event in events]}")
+    say(f"a vault under a CMK of AWS KMS (the strict fake, over TLS): {dict(used)}")
+
+
+def add_vault(trial: Trial, name: str, kms: str) -> None:
     """A vault is registered while everything runs; the copies of the registry are renewed."""
-    words = ("--repo", f"file:///repositories/{name}", "--kms", f"local-kms://{name}")
+    words = ("--repo", f"s3://repository/{name}?{STORE}", "--kms", kms)
     trial.admin("key-broker", "vault", "add", name, *words)
     trial.admin("key-broker", "registry", "export", "/state/registry.copy")
     for host in ("scheduler", "backup", "restore", "maintenance", "client"):
@@ -348,7 +289,7 @@ def scale(trial: Trial) -> None:
     for workers in (1, 3):
         trial.compose("up", "-d", "--scale", f"backup={workers}", "--no-recreate")
         trial.wait_healthy()
-        add_vault(trial, f"large{workers}")
+        add_vault(trial, f"large{workers}", "local-kms://large")
         done = trial.client("backup", f"large{workers}", "/source/large")
         seconds[workers] = done["seconds"]
         after = spread(trial)
@@ -396,14 +337,23 @@ def check_prometheus(trial: Trial) -> None:
 def play(trial: Trial) -> None:
     """Everything between building and taking down."""
     say(trial.compose("run", "--rm", "-T", "setup").splitlines()[-1])
+    trial.admin("key-broker", "pki", "issue", "/state/pki", "server-aws", "--host", "aws")
+    (vault,) = trial.admin("client", "vault", "list")
+    trial.environment["STRONGROOM_TRIAL_TENANT"] = vault["tenant"]
     trial.compose("up", "-d")
     trial.wait_healthy()
+    trial.compose("run", "--rm", "-T", "buckets")
     say("up and healthy")
     check_hardening(trial)
     check_networks(trial)
-    back_up_and_restore(trial)
+    trial.client(
+        *("vault", "create", "documents", "--repo", f"s3://repository/documents?{STORE}"),
+        *("--kms", "local-kms://documents"),
+    )
+    back_up_and_restore(trial, "documents")
+    check_store(trial)
+    use_aws(trial)
     check_prometheus(trial)
-    check_s3(trial)
     scale(trial)
 
 

@@ -87,9 +87,12 @@ class FakeAws:
 
     Args:
         tls: certificate and key (PEM) for HTTPS; None for HTTP.
+        address, port: where it listens; port 0: any that is free.
     """
 
-    def __init__(self, tls: tuple[Path, Path] | None = None) -> None:
+    def __init__(
+        self, tls: tuple[Path, Path] | None = None, address: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.clock = Clock()
         """Of the keys: deletions, rotations, and how changes spread."""
         self.session_clock = Clock()
@@ -105,14 +108,14 @@ class FakeAws:
         class Handler(_Handler):
             aws = fake
 
-        self._server = _Server(("127.0.0.1", 0), Handler)
+        self._server = _Server((address, port), Handler)
         if tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*tls)
             self._server.socket = context.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"{'https' if tls else 'http'}://{address}:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 

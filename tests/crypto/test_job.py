@@ -14,6 +14,7 @@ from crypto.job import (
     AskSpec,
     BackupSpec,
     CheckSpec,
+    ExtendSpec,
     InitSpec,
     JobRequest,
     ListSpec,
@@ -37,6 +38,7 @@ SPECS: list[Spec] = [
     ListSpec("file:///repo", KEY, "", b"", "file:///delivery"),
     CheckSpec("file:///repo", KEY, True),
     TidySpec("file:///repo", KEY, (JOB,)),
+    ExtendSpec("file:///repo", KEY),
     AskSpec("", KEY, "jobs"),
 ]
 SEALED = job.seal_spec(BACKUP, JOB, [enrol(WORKER)])

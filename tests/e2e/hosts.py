@@ -26,16 +26,29 @@ READY_S = 60.0
 
 @dataclass
 class Host:
-    """One home; `run` runs the command there."""
+    """One home; `run` runs the command there, with further variables.
+
+    Attributes:
+        inside: words before each command, for a host with a network of its own.
+        broker: the address of the broker, seen from there.
+    """
 
     home: Path
+    variables: dict[str, str] = field(default_factory=dict)
+    inside: tuple[str, ...] = ()
+    broker: str = "localhost"
 
     def run(
         self, *words: str, code: int = 0, module: str = "client.main"
     ) -> subprocess.CompletedProcess[str]:
         command, environment = python_command(module, *words)
         done = subprocess.run(
-            command, env=self.environment(environment), cwd="/", capture_output=True, text=True, check=False
+            [*self.inside, *command],
+            env=self.environment(environment),
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == code, done.stderr + done.stdout
         assert "Traceback" not in done.stderr
@@ -46,7 +59,12 @@ class Host:
 
     def environment(self, base: dict[str, str]) -> dict[str, str]:
         """Only this home; somebody else's broker in CELERY_BROKER_URL must be ignored."""
-        return {**base, "STRONGROOM_HOME": str(self.home), "CELERY_BROKER_URL": "redis://localhost:1/0"}
+        return {
+            **base,
+            "STRONGROOM_HOME": str(self.home),
+            "CELERY_BROKER_URL": "redis://localhost:1/0",
+            **self.variables,
+        }
 
 
 @dataclass
@@ -86,6 +104,10 @@ class Site:
 
     root: Path
     hosts: tuple[str, ...]
+    addresses: tuple[str, ...] = ADDRESSES
+    """Where the broker listens."""
+    names: tuple[str, ...] = ()
+    """In its certificate, beside this machine's own names."""
     port: int = 0
     running: dict[str, Running] = field(default_factory=dict)
 
@@ -95,7 +117,9 @@ class Site:
         """Where the registry is kept and the key-broker runs."""
         more = ["--redis-7.0"] if REDIS_SERVER else []
         names = [part for host in self.hosts for part in ("--host", host)]
-        self.admin.run("pki", "init", str(self.pki))
+        self.admin.run(
+            "pki", "init", str(self.pki), *(part for name in self.names for part in ("--host", name))
+        )
         self.admin.run("acl", str(self.users), *names, *more)
         self.admin.run("registry", "new")
 
@@ -106,9 +130,18 @@ class Site:
         with server as self.port:
             yield
 
-    def host(self, name: str, role: str, *, station: str = "", settings: str = "") -> Host:
+    def host(
+        self,
+        name: str,
+        role: str,
+        *,
+        station: str = "",
+        settings: str = "",
+        inside: tuple[str, ...] = (),
+        broker: str = "localhost",
+    ) -> Host:
         """A home for one role, with its certificate, its password and an identity if the role has one."""
-        made = Host(self.root / name)
+        made = Host(self.root / name, inside=inside, broker=broker)
         made.home.mkdir(mode=0o700)
         certificate = role if role in {path.stem for path in self.pki.glob("*.crt")} else "client"
         for source, target in (
@@ -125,7 +158,7 @@ class Site:
         """Write the settings of a host."""
         home = host.home
         (home / "config.toml").write_text(
-            f'[broker]\nurl = "rediss://localhost:{self.port}/0"\nca_file = "{home}/ca.crt"\n'
+            f'[broker]\nurl = "rediss://{host.broker}:{self.port}/0"\nca_file = "{home}/ca.crt"\n'
             f'cert_file = "{home}/tls.crt"\nkey_file = "{home}/tls.key"\npassword_file = "{home}/password"\n'
             + settings
         )
@@ -154,7 +187,11 @@ class Site:
         log = host.home / f"{role}.log"
         with log.open("ab") as output:
             process = subprocess.Popen(
-                command, env=host.environment(environment), cwd="/", stdout=output, stderr=output
+                [*host.inside, *command],
+                env=host.environment(environment),
+                cwd="/",
+                stdout=output,
+                stderr=output,
             )
         queue = words[words.index("--queue") + 1] if "--queue" in words else role
         running = Running(process, host.home / "run" / f"{queue}.alive", log)
@@ -175,7 +212,11 @@ def _valkey(site: Site) -> Iterator[int]:
     pid = valkey.start()
     valkey.wait(pid)
     front = TlsFront(
-        valkey.socket, site.pki / "ca.crt", site.pki / "server-broker.crt", site.pki / "server-broker.key"
+        valkey.socket,
+        site.pki / "ca.crt",
+        site.pki / "server-broker.crt",
+        site.pki / "server-broker.key",
+        site.addresses,
     )
     try:
         yield front.port
@@ -195,7 +236,7 @@ def _redis(site: Site) -> Iterator[int]:
     options = {
         "--port": "0",
         "--tls-port": str(port),
-        "--bind": " ".join(ADDRESSES),
+        "--bind": " ".join(site.addresses),
         "--tls-ca-cert-file": str(site.pki / "ca.crt"),
         "--tls-cert-file": str(site.pki / "server-broker.crt"),
         "--tls-key-file": str(site.pki / "server-broker.key"),

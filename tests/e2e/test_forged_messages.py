@@ -179,6 +179,7 @@ def test_a_live_ticket_for_a_task_of_another_kind(unmoved: World) -> None:
             queues.FINALIZE,
             queues.BACKUP_SEGMENT,
             queues.RESTORE_SEGMENT,
+            queues.EXTEND,
         ):
             if other != task:
                 good, sealed = new_job(unmoved, task)

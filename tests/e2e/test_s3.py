@@ -6,6 +6,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import pytest
 from client.installation import Installation
 from config.home import Home
 from repository.stores import open_reader
-from tests.e2e.conftest import Strongroom, make_tree, read_tree
+from tests.e2e.conftest import Strongroom, make_tree, read_tree, wait_for
 from tests.s3_server import BUCKET, DELIVERIES, LOCKED, S3Server
 
 BIG = 70 << 20
@@ -170,6 +171,47 @@ def test_a_vault_with_locks_is_backed_up_tidied_and_restored(vault: Vault, s3: S
     for name in open_reader(repo).list(""):
         found = client.head_object(Bucket=LOCKED, Key=prefix_of(repo) + name)
         assert ("ObjectLockMode" in found) == (not name.startswith("jobs/")), name
+
+
+def test_locks_of_what_snapshots_need_are_extended(vault: Vault, s3: S3Server, tmp_path: Path):
+    repo = s3.uri(f"e2e/{secrets.token_hex(8)}", LOCKED, lock="governance", retention="2h")
+    vault.room.run("vault", "create", "extended", "--repo", repo, "--kms", "local-kms://main")
+    make_tree(tmp_path / "source", files=10)
+    vault.room.run("backup", "extended", tmp_path / "source")
+
+    def looked_at() -> bool:
+        """The scheduler's own look at a new vault is over; the next one comes after a quarter of the retention."""
+        return ("extended", "extend", "done") in {
+            (each["vault"], each["kind"], each["state"]) for each in vault.room.json("jobs")
+        }
+
+    wait_for(looked_at, 60)
+    client, reader = s3.client(), open_reader(repo)
+    client.put_object(Bucket=LOCKED, Key=prefix_of(repo) + "packs/ff/" + "f" * 32, Body=b"of a dead backup")
+    names = [name for name in reader.list("") if not name.startswith("jobs/")]
+    soon = datetime.now(UTC) + timedelta(minutes=30)
+    for name in names:
+        client.put_object_retention(
+            Bucket=LOCKED,
+            Key=prefix_of(repo) + name,
+            Retention={"Mode": "GOVERNANCE", "RetainUntilDate": soon},
+            BypassGovernanceRetention=True,
+        )
+
+    def locked_for_longer() -> set[str]:
+        until = {
+            name: client.head_object(Bucket=LOCKED, Key=prefix_of(repo) + name)["ObjectLockRetainUntilDate"]
+            for name in names
+        }
+        return {name for name in names if until[name] > soon + timedelta(minutes=1)}
+
+    assert not locked_for_longer()
+    done = vault.room.json("lock", "extend", "extended")
+    assert locked_for_longer() == set(names) - {"packs/ff/" + "f" * 32}
+    assert (done["extended"], done["left"], done["missing"], done["unreadable"]) == (len(names) - 1, 0, 0, 0)
+    again = vault.room.json("lock", "extend", "extended")
+    assert (again["extended"], again["left"]) == (0, len(names) - 1)
+    assert "have no locks" in vault.room.run("lock", "extend", "v", code=1).stderr
 
 
 def test_damage_is_named_and_the_rest_is_restored(vault: Vault, s3: S3Server):

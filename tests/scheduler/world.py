@@ -152,6 +152,8 @@ class World:
                 return job.ListSpec(REPO, requester, "", b"", "file:///delivery")
             case job.CHECK:
                 return job.CheckSpec(REPO, requester, False)
+            case job.EXTEND:
+                return job.ExtendSpec(REPO, requester)
         return job.AskSpec("", requester, "jobs")
 
     def body(self, kind: str = job.BACKUP, *, about: Spec | None = None, **changes: object) -> JobRequest:

@@ -1,19 +1,25 @@
-"""Checking and tidying, as plain functions of an admitted job."""
+"""Checking, tidying and extending locks, as plain functions of an admitted job."""
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 from config.errors import StrongroomError
 from crypto import notes, report
-from crypto.job import CheckSpec, TidySpec
+from crypto.job import CheckSpec, ExtendSpec, TidySpec
 from repository import layout
 from repository.check import CheckReport, Problem, check
+from repository.errors import ObjectMissing
+from repository.needed import needed
+from repository.store import PruneStore
 from repository.stores import open_pruner, open_reader
 from workers.admission import Job
 from workers.keys import Send, VaultKeys
 from workers.process import Process
 from workers.reporting import MAX_NAMED, Reporter
 
+EXTENDED_AT_ONCE = 512
+"""Objects between two signs of life."""
 MAX_TOUCHED = 1000
 """Ranges of paths that one problem names."""
 
@@ -76,3 +82,36 @@ def tidy(process: Process, job: Job, reporter: Reporter) -> None:
         for name in list(store.list(layout.job_prefix(ended))):
             store.delete(name)
     reporter.report(report.DONE)
+
+
+def extend_locks(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
+    """Extend the lock of every object that a snapshot needs, if little of it is ahead.
+
+    Raises:
+        StoreError, KeyRefused, KeyBrokerSilent: some locks may be extended and others not.
+    """
+    if not isinstance(job.spec, ExtendSpec):
+        raise WrongSpec("this job is not about locks")
+    settings = process.settings.store
+    store = open_pruner(job.spec.repo, settings)
+    keys = VaultKeys(process, job, store, send)
+    reporter.keys = keys
+    found = needed(store, job.vault, keys, reporter.alive)
+    counts = {"extended": 0, "left": 0, "missing": 0}
+    # A request or two for each object: side by side, as many as the store is read with.
+    with ThreadPoolExecutor(settings.parallel, "extend") as pool:
+        for start in range(0, len(found.names), EXTENDED_AT_ONCE):
+            for outcome in pool.map(
+                lambda name: _extend(store, name), found.names[start : start + EXTENDED_AT_ONCE]
+            ):
+                counts[outcome] += 1
+            reporter.progress(0, start, 0)
+    result = {**counts, "unreadable": len(found.unreadable)}
+    reporter.report(report.DONE, outcome=notes.Outcome(json.dumps(result).encode(), ()))
+
+
+def _extend(store: PruneStore, name: str) -> str:
+    try:
+        return "extended" if store.extend(name) else "left"
+    except ObjectMissing:
+        return "missing"

@@ -1,10 +1,10 @@
 """The maintenance role: its tasks, and the way to run it."""
 
-from config.queues import CHECK, TIDY
-from crypto.job import CheckSpec, TidySpec
+from config.queues import CHECK, EXTEND, TIDY
+from crypto.job import CheckSpec, ExtendSpec, TidySpec
 from workers.app import app_for
 from workers.duty import Duties
-from workers.maintenance.steps import check_vault, tidy
+from workers.maintenance.steps import check_vault, extend_locks, tidy
 from workers.process import Process
 from workers.role import RoleContext
 from workers.serve import serve
@@ -17,6 +17,9 @@ def run(context: RoleContext) -> None:
     duties = Duties(app, process)
     duties.add(CHECK, CheckSpec, lambda job, reporter, rest: check_vault(process, job, reporter, duties.send))
     duties.add(TIDY, TidySpec, lambda job, reporter, rest: tidy(process, job, reporter))
+    duties.add(
+        EXTEND, ExtendSpec, lambda job, reporter, rest: extend_locks(process, job, reporter, duties.send)
+    )
     serve(
         app,
         context.role,

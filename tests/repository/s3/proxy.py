@@ -5,12 +5,14 @@ Host, so signatures stay valid.
 """
 
 import socket
+import ssl
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 MAX_HEAD = 64 << 10
 _BLOCK = 64 << 10
@@ -53,11 +55,12 @@ class Fault:
 
 
 class Proxy:
-    """Listens on loopback, passes on to `upstream`."""
+    """Listens on loopback, in clear, and passes on to `upstream`; over TLS if that is an https:// URL, under `ca`."""
 
-    def __init__(self, upstream: str) -> None:
-        host, _, port = upstream.removeprefix("http://").partition(":")
+    def __init__(self, upstream: str, ca: Path | None = None) -> None:
+        host, _, port = upstream.partition("://")[2].partition(":")
         self._upstream = (host, int(port))
+        self._tls = ssl.create_default_context(cafile=ca) if upstream.startswith("https:") else None
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.faults: list[Fault] = []
@@ -116,7 +119,7 @@ class Proxy:
     def _pass_on(
         self, connection: socket.socket, request: Request, head: bytes, rest: bytes, fault: Fault
     ) -> None:
-        with socket.create_connection(self._upstream, timeout=30) as server:
+        with self._connected() as server:
             line, _, others = head.partition(b"\r\n")
             server.sendall(line + b"\r\nConnection: close\r\n" + _without(others, b"connection", b"expect"))
             if "100-continue" in request.headers.get("expect", ""):
@@ -128,6 +131,10 @@ class Proxy:
                 return
             time.sleep(fault.pause_s)
             self._send_answer(connection, server, fault)
+
+    def _connected(self) -> socket.socket:
+        server = socket.create_connection(self._upstream, timeout=30)
+        return self._tls.wrap_socket(server, server_hostname=self._upstream[0]) if self._tls else server
 
     def _send_body(
         self, connection: socket.socket, server: socket.socket, request: Request, rest: bytes, fault: Fault
@@ -166,9 +173,9 @@ class Proxy:
 
 
 @contextmanager
-def proxy(upstream: str) -> Iterator[Proxy]:
+def proxy(upstream: str, ca: Path | None = None) -> Iterator[Proxy]:
     """A proxy for the length of the block."""
-    running = Proxy(upstream)
+    running = Proxy(upstream, ca)
     try:
         yield running
     finally:

@@ -1,0 +1,12 @@
+# A machine with systemd for `make systemd-test`: the image of the roles, with an init, and a broker beside them.
+FROM strongroom
+USER 0:0
+RUN echo 'deb http://deb.debian.org/debian bookworm-backports main' >/etc/apt/sources.list.d/backports.list \
+    && apt-get update \
+    && apt-get install --yes --no-install-recommends systemd dbus procps \
+    && apt-get install --yes --no-install-recommends -t bookworm-backports valkey-server \
+    && systemctl mask valkey-server.service \
+    && rm -rf /var/lib/apt/lists/*
+STOPSIGNAL SIGRTMIN+3
+# Credentials of services arrive by way of a shared mount, as which a container's root does not begin.
+ENTRYPOINT ["/bin/sh", "-c", "mount --make-rshared / && exec /lib/systemd/systemd"]
