@@ -1,5 +1,7 @@
 """What a worker process has open of the copies that its host keeps of repositories: indexes, and tables of files."""
 
+import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Generic, Protocol, TypeVar
@@ -11,6 +13,8 @@ from repository.cache.index import HostIndex
 
 OPEN: Final = 4
 """Vaults of which a process keeps a copy open."""
+LOOK_EVERY_S: Final = 30.0
+"""The segments of a job do not each list the index objects. A backup may store twice what another adds meanwhile."""
 
 
 class Closable(Protocol):
@@ -45,6 +49,26 @@ class Recent(Generic[T]):
         # The one that is used last is at the end.
         self._open[vault] = found
         return found
+
+
+class LastLook:
+    """When a process looked for new index objects, and for which job."""
+
+    def __init__(self) -> None:
+        self._job = b""
+        self._at = -math.inf
+
+    def was_for(self, job: bytes) -> bool:
+        """Whether it was for this job."""
+        return self._job == job
+
+    def is_due(self, job: bytes) -> bool:
+        """Whether to look again: another job has come, or it was a while ago."""
+        return self._job != job or time.monotonic() - self._at >= LOOK_EVERY_S
+
+    def done(self, job: bytes) -> None:
+        """It has looked just now."""
+        self._job, self._at = job, time.monotonic()
 
 
 def cache_folder(home: Home, role: str, vault: VaultId) -> Path:

@@ -20,7 +20,7 @@ from repository.vault import chunk_sizes, read_config
 from sources.filesystem.files import FileSource
 from sources.source import Source
 from workers.admission import Job
-from workers.indexes import file_tables, host_indexes
+from workers.indexes import LastLook, file_tables, host_indexes
 from workers.keys import Send, VaultKeys
 from workers.process import Process
 
@@ -41,7 +41,7 @@ class BackupProcess:
         self.process = process
         self.indexes = host_indexes(process.home, process.role)
         self.files = file_tables(process.home, process.role)
-        self.last_job = b""
+        self.last_look = LastLook()
         self.sizes: tuple[bytes, ChunkSizes] | None = None
         """Of the last job's vault, with that job's id: its configuration never changes."""
         self.buffers: tuple[memoryview, memoryview] | None = None
@@ -119,13 +119,14 @@ class BackupSession:
         return True
 
     def index(self) -> ChunkIndex:
-        """The vault's index with every index object that is in the store now."""
-        index = self.own.indexes.of(self.vault)
-        if self.own.last_job != self.job.id:
+        """The vault's index with every index object that was in the store a moment ago."""
+        index, last = self.own.indexes.of(self.vault), self.own.last_look
+        if not last.was_for(self.job.id):
             # Packs of another job that no index names may be gone: what ended jobs leave is removed.
             index.forget_unindexed()
-            self.own.last_job = self.job.id
-        index.refresh(self.store, self.vault, self.keys, log_damaged)
+        if last.is_due(self.job.id):
+            index.refresh(self.store, self.vault, self.keys, log_damaged)
+            last.done(self.job.id)
         return index
 
     def files(self) -> KnownFiles:

@@ -18,7 +18,7 @@ from repository.store import ReadStore, WriteStore
 from repository.stores import open_reader, open_writer
 from repository.vault import read_config
 from workers.admission import Job
-from workers.indexes import host_indexes
+from workers.indexes import LastLook, host_indexes
 from workers.keys import Send, VaultKeys
 from workers.process import Process
 from workers.restore.batch import PARCEL_BYTES
@@ -65,6 +65,7 @@ class RestoreProcess:
         self.indexes = host_indexes(process.home, process.role)
         self.sealed = Reused()
         """For the parcel that is being written."""
+        self.last_look = LastLook()
         self.planned: Planned | None = None
         self._fetching: FetchRoom | None = None
 
@@ -114,9 +115,11 @@ class RestoreSession:
         read_config(self.store, self.vault, self.keys)
 
     def index(self) -> ChunkIndex:
-        """The vault's index with every index object that is in the store now."""
-        index = self.own.indexes.of(self.vault)
-        index.refresh(self.store, self.vault, self.keys, _ignore_damaged)
+        """The vault's index with every index object that was in the store a moment ago: those of a snapshot were."""
+        index, last = self.own.indexes.of(self.vault), self.own.last_look
+        if last.is_due(self.job.id):
+            index.refresh(self.store, self.vault, self.keys, _ignore_damaged)
+            last.done(self.job.id)
         return index
 
     def selection(self) -> Selection:
