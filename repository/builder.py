@@ -6,7 +6,8 @@ from typing import NamedTuple
 from repository.cache.files import Extent
 from repository.index import ChunkIndex
 from repository.layout import CHUNK_ID
-from repository.manifest import WHOLE, Entry, FileKind, Manifest
+from repository.manifest import WHOLE, Entry, EntryKey, FileKind, Manifest, ManifestRef, StoredManifest
+from repository.patch import base_ref
 from repository.stream import ChunkStream, Mark
 
 
@@ -82,6 +83,17 @@ class ManifestBuilder:
         ids = b"".join([chunk_id for chunk_id, _ in stream.chunks]) + b"".join(self._numbers)
         lengths = [length for _, length in stream.chunks] + self._lengths
         return Manifest(entries, ids, lengths)
+
+    def build_patch(self, stream: ChunkStream, base: ManifestRef, gone: list[EntryKey]) -> StoredManifest:
+        """What was collected as changes of `base`, with no more chunks than the entries refer to."""
+        whole = self.build(stream)
+        used = sorted({number for entry in whole.entries for number in entry.extents[::3]})
+        places = {number: place for place, number in enumerate(used)}
+        for entry in whole.entries:
+            entry.extents[::3] = [places[number] for number in entry.extents[::3]]
+        ids = b"".join(whole.chunk_ids[number * CHUNK_ID : (number + 1) * CHUNK_ID] for number in used)
+        lengths = [whole.chunk_lengths[number] for number in used]
+        return StoredManifest(base_ref(base), gone, whole.entries, ids, lengths)
 
     def _kept_chunk(self, parent: Manifest, number: int) -> int:
         chunk_id = parent.chunk_ids[number * CHUNK_ID : (number + 1) * CHUNK_ID]

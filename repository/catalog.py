@@ -6,6 +6,8 @@ a trusted object names one, canonical form, and the rules of `repository.rules`.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
+from itertools import chain
 from typing import TypeVar
 
 import msgspec
@@ -15,7 +17,16 @@ from repository import layout
 from repository.access import KeyRing, VaultId
 from repository.ahead import read_ahead
 from repository.errors import FormatError, ObjectDamaged, RepositoryError
-from repository.manifest import Done, Manifest, ManifestRef, Plan, Snapshot, Work
+from repository.manifest import (
+    BaseRef,
+    Done,
+    Manifest,
+    ManifestRef,
+    Plan,
+    Snapshot,
+    StoredManifest,
+    Work,
+)
 from repository.objects import (
     MAX_DONE,
     MAX_MANIFEST,
@@ -29,10 +40,12 @@ from repository.objects import (
     stored_limit,
 )
 from repository.pack import check_summary
-from repository.rules import check_manifest, check_not_empty, check_path, check_ref, check_snapshot, describe
+from repository.patch import MAX_DEPTH, base_ref, merge, own_part
+from repository.rules import check_not_empty, check_path, check_ref, check_snapshot, describe
 from repository.store import ReadStore, WriteStore
 
 V = TypeVar("V")
+R = TypeVar("R")
 _AHEAD = 3
 """Manifests in memory beside the one in use: a few MiB each."""
 
@@ -40,7 +53,7 @@ _AHEAD = 3
 def write_manifest(
     store: WriteStore, vault: VaultId, keys: KeyRing, epoch: int, manifest_id: bytes, manifest: Manifest
 ) -> ManifestRef:
-    """Store a segment's manifest; the packs with its chunks are stored already.
+    """Store a segment's manifest whole; the packs with its chunks are stored already.
 
     Args:
         manifest_id: from `layout.segment_id`; whoever writes twice needs two.
@@ -49,28 +62,90 @@ def write_manifest(
         ObjectDamaged: the manifest breaks a rule; nothing is written.
         ObjectExists, TooLarge, StoreError: see `repository.objects`.
     """
-    check_manifest(manifest)
     check_not_empty(manifest)
+    whole = StoredManifest(None, [], manifest.entries, manifest.chunk_ids, manifest.chunk_lengths)
+    own_part(whole)
+    return _put_manifest(store, vault, keys, epoch, manifest_id, whole, manifest)
+
+
+def write_patch(
+    store: WriteStore,
+    vault: VaultId,
+    keys: KeyRing,
+    epoch: int,
+    manifest_id: bytes,
+    base: Manifest,
+    patch: StoredManifest,
+) -> ManifestRef:
+    """Store what has changed in a manifest, `base`, which `read_manifest` gave; else as `write_manifest`.
+
+    Raises:
+        ObjectDamaged: the patch breaks a rule, or leaves nothing; nothing is written.
+        ObjectExists, TooLarge, StoreError: see `repository.objects`.
+    """
+    merged = merge(base, patch)
+    return _put_manifest(store, vault, keys, epoch, manifest_id, patch, merged)
+
+
+def _put_manifest(
+    store: WriteStore,
+    vault: VaultId,
+    keys: KeyRing,
+    epoch: int,
+    manifest_id: bytes,
+    stored: StoredManifest,
+    meant: Manifest,
+) -> ManifestRef:
+    check_not_empty(meant)
     header = vault.header(Kind.MANIFEST, epoch, manifest_id)
     name = layout.manifest_name(manifest_id)
-    stored = put_struct(store, name, keys.dek(epoch), header, manifest, MAX_MANIFEST)
-    return describe(manifest, manifest_id, epoch, stored.digest)
+    digest = put_struct(store, name, keys.dek(epoch), header, stored, MAX_MANIFEST).digest
+    return describe(meant, manifest_id, epoch, digest)
 
 
 def read_manifest(store: ReadStore, vault: VaultId, keys: KeyRing, ref: ManifestRef) -> Manifest:
-    """The manifest that a snapshot (or a Done) refers to.
+    """The manifest that a snapshot (or a Done) refers to, with what it has from its bases.
 
     Raises:
         ObjectMissing, StoreError: from the store.
-        UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: it is not what the reference names.
+        UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: it, or a base, is not what the reference names.
     """
-    name = layout.manifest_name(ref.id)
-    expected = vault.header(Kind.MANIFEST, ref.epoch, ref.id)
-    body = open_object(store, name, keys, expected, MAX_MANIFEST, ref.digest).body
-    manifest = parse(Manifest, body, name, MAX_MANIFEST)
-    _lawful(name, check_manifest, manifest)
-    _lawful(name, lambda found: check_ref(found, ref), manifest)
-    return manifest
+    patches: list[tuple[str, StoredManifest]] = []
+    for name, stored in manifest_chain(store, vault, keys, ref):
+        if stored.base is not None:
+            patches.append((name, stored))
+            continue
+        manifest = _lawful(name, own_part, stored)
+        for patch_name, patch in reversed(patches):
+            manifest = _lawful(patch_name, partial(merge, manifest), patch)
+        _lawful(layout.manifest_name(ref.id), lambda found: check_ref(found, ref), manifest)
+        return manifest
+    raise AssertionError("a chain ends with a whole manifest")
+
+
+def manifest_chain(
+    store: ReadStore, vault: VaultId, keys: KeyRing, ref: ManifestRef
+) -> Iterator[tuple[str, StoredManifest]]:
+    """Name and content of a stored manifest and of its bases, newest first, down to the whole one.
+
+    Each is what the one before it names; whether they fit together is for `read_manifest` to say.
+
+    Raises:
+        ObjectMissing, StoreError, UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: as `read_manifest`.
+    """
+    link: BaseRef | None = base_ref(ref)
+    for _ in range(MAX_DEPTH + 1):
+        if link is None:
+            return
+        name = layout.manifest_name(link.id)
+        expected = vault.header(Kind.MANIFEST, link.epoch, link.id)
+        body = open_object(store, name, keys, expected, MAX_MANIFEST, link.digest).body
+        stored = parse(StoredManifest, body, name, MAX_MANIFEST)
+        yield name, stored
+        link = stored.base
+    if link is not None:
+        name = layout.manifest_name(ref.id)
+        raise ObjectDamaged(f"{name}: more than {MAX_DEPTH} patches, one on the other")
 
 
 def write_snapshot(store: WriteStore, vault: VaultId, keys: KeyRing, epoch: int, snapshot: Snapshot) -> None:
@@ -174,7 +249,7 @@ def read_work(store: ReadStore, vault: VaultId, keys: KeyRing, segment: bytes) -
     work = parse(Work, opened.body, name, MAX_WORK)
     if work.epoch != opened.epoch:
         raise ObjectDamaged(f"{name}: the work is sealed in another epoch than it says")
-    for item in work.items:
+    for item in chain(work.items, *(patch.items for patch in work.patches)):
         _lawful(name, check_path, item.path)
     return work
 
@@ -247,8 +322,8 @@ def _segment_name(name: Callable[[bytes, int, int], str], segment: bytes) -> str
     return name(job, fence, number)
 
 
-def _lawful(name: str, check: Callable[[V], None], value: V) -> None:
+def _lawful(name: str, check: Callable[[V], R], value: V) -> R:
     try:
-        check(value)
+        return check(value)
     except FormatError as error:
         raise ObjectDamaged(f"{name}: {error.message}", remedy="run `strongroom check`") from error

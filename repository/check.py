@@ -14,7 +14,7 @@ from crypto.keyrecord import CHUNK_ID as CHUNK_ID_PURPOSE
 from crypto.keyrecord import DEK
 from repository import layout
 from repository.access import KeyRing, VaultId
-from repository.catalog import read_manifest, read_snapshots
+from repository.catalog import manifest_chain, read_manifest, read_snapshots
 from repository.compression import Decompressor
 from repository.errors import FormatError, ObjectMissing, RepositoryError
 from repository.fetch import Fetched, Fetcher
@@ -123,21 +123,21 @@ def check(
     sizes = _stored_packs(store, findings, tell)
     stock = _Stock(index, _bad_packs(index, sizes, findings), {})
     chunks_read = _read_packs(subject, sizes, stock, findings, tell) if read_data else 0
-    used, refs, snapshots = _check_snapshots(subject, stock, findings, tell)
+    used, manifests, snapshots = _check_snapshots(subject, stock, findings, tell)
     used_packs = {index.locate(chunk_id).pack for chunk_id in used if index.contains(chunk_id)}
     unused = sizes.keys() - used_packs
     stored_manifests = sum(1 for _ in store.list(layout.MANIFESTS))
     return CheckReport(
         problems=findings.problems(),
         snapshots=snapshots,
-        manifests=len(refs),
+        manifests=len(manifests),
         packs=len(sizes),
         chunks=len(used),
         chunks_read=chunks_read,
         unused_packs=len(unused),
         unused_bytes=sum(sizes[pack_id] for pack_id in unused),
         unused_chunks=len(index) - sum(index.contains(chunk_id) for chunk_id in used),
-        unused_manifests=max(0, stored_manifests - len(refs)),
+        unused_manifests=max(0, stored_manifests - len(manifests)),
     )
 
 
@@ -236,9 +236,10 @@ def _flaw_of(got: Fetched, ids: ChunkIds, inflate: Decompressor) -> str:
 
 def _check_snapshots(
     subject: _Subject, stock: _Stock, findings: _Findings, progress: Progress
-) -> tuple[set[bytes], set[ManifestRef], int]:
-    """The chunk ids used, the manifests used, and the number of good snapshots."""
+) -> tuple[set[bytes], set[bytes], int]:
+    """The chunk ids used, the ids of the manifests used, bases among them, and the number of good snapshots."""
     used: set[bytes] = set()
+    manifests: set[bytes] = set()
     seen: dict[ManifestRef, list[_Flaw]] = {}
     damaged: list[str] = []
 
@@ -253,25 +254,31 @@ def _check_snapshots(
         for ref in snapshot.manifests:
             # A manifest that several snapshots share is read once; its flaws touch each of them.
             if ref not in seen:
-                seen[ref] = list(_check_manifest(subject, ref, stock, used))
+                seen[ref] = list(_check_manifest(subject, ref, stock, used, manifests))
             for flaw in seen[ref]:
                 findings.add(flaw.object, flaw.text, Touched(snapshot.id, flaw.first, flaw.last))
             done += 1
             progress("manifests", done, total)
-    return used, set(seen), len(snapshots)
+    return used, manifests, len(snapshots)
 
 
-def _check_manifest(subject: _Subject, ref: ManifestRef, stock: _Stock, used: set[bytes]) -> Iterator[_Flaw]:
+def _check_manifest(
+    subject: _Subject, ref: ManifestRef, stock: _Stock, used: set[bytes], manifests: set[bytes]
+) -> Iterator[_Flaw]:
+    """What is wrong with a manifest; adds the chunks and the stored manifests that it needs."""
+    manifests.add(ref.id)
     try:
         manifest = read_manifest(subject.store, subject.vault, subject.keys, ref)
     except (FormatError, ObjectMissing) as error:
-        yield _Flaw(layout.manifest_name(ref.id), error.message, ref.first, ref.last)
+        yield _Flaw(_culprit(subject, ref), error.message, ref.first, ref.last)
         return
+    manifests.update(base.id for base in manifest.bases)
     flawed: dict[int, tuple[str, str]] = {}
-    for number, length in enumerate(manifest.chunk_lengths):
+    # A patch may leave chunks of its base unused: their loss is not the loss of this manifest.
+    for number in sorted({number for entry in manifest.entries for number in entry.extents[::3]}):
         chunk_id = manifest.chunk_ids[number * layout.CHUNK_ID : (number + 1) * layout.CHUNK_ID]
         used.add(chunk_id)
-        flaw = _chunk_flaw(chunk_id, length, stock)
+        flaw = _chunk_flaw(chunk_id, manifest.chunk_lengths[number], stock)
         if flaw is not None:
             flawed[number] = flaw
     if not flawed:
@@ -280,6 +287,18 @@ def _check_manifest(subject: _Subject, ref: ManifestRef, stock: _Stock, used: se
         for number in dict.fromkeys(entry.extents[::3]):
             if number in flawed:
                 yield _Flaw(*flawed[number], entry.path, entry.path)
+
+
+def _culprit(subject: _Subject, ref: ManifestRef) -> str:
+    """The name of the object for which a manifest cannot be read: its own, or that of a base."""
+    name = layout.manifest_name(ref.id)
+    try:
+        for _, stored in manifest_chain(subject.store, subject.vault, subject.keys, ref):
+            if stored.base is not None:
+                name = layout.manifest_name(stored.base.id)
+    except (FormatError, ObjectMissing):
+        return name
+    return layout.manifest_name(ref.id)
 
 
 def _chunk_flaw(chunk_id: bytes, length: int, stock: _Stock) -> tuple[str, str] | None:

@@ -45,12 +45,43 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     part_length: Annotated[int, Meta(ge=WHOLE, le=(1 << 63) - 1)] = WHOLE
 
 
-class Manifest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What one segment of a backup holds, in path order. `chunk_ids` is n * 32 bytes for n `chunk_lengths`."""
+class BaseRef(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Names the stored manifest that a patch changes. `digest` is BLAKE3 of the stored (sealed) object."""
+
+    id: SegmentId
+    epoch: Annotated[int, Meta(ge=1, le=99_999_999)]
+    digest: Digest
+
+
+EntryKey = tuple[Path, Count]
+"""Path and part offset: what tells an entry from all others of its manifest."""
+
+
+class StoredManifest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A manifest as it is stored: whole (`base` is None, nothing is `gone`), or a patch of an older one.
+
+    A patch takes the entries that are `gone` out of its base; its own are new there, or stand for those of the
+    same key. Extents of its entries count in its own chunk table.
+    """
+
+    base: BaseRef | None
+    gone: list[EntryKey]
+    entries: list[Entry]
+    chunk_ids: bytes
+    chunk_lengths: list[Count]
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What one segment of a backup holds, in path order. `chunk_ids` is n * 32 bytes for n `chunk_lengths`.
+
+    `bases` are the stored manifests that are needed to read it, beside its own object: newest first, at most
+    `repository.patch.MAX_DEPTH`. Chunks of entries that a patch replaced stay in the table, unused.
+    """
 
     entries: list[Entry]
     chunk_ids: bytes
     chunk_lengths: list[Count]
+    bases: tuple[BaseRef, ...] = ()
 
 
 class ManifestRef(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -124,10 +155,18 @@ class WorkItem(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     part_length: Annotated[int, Meta(ge=WHOLE, le=(1 << 63) - 1)] = WHOLE
 
 
-class Work(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What one segment has to do, in path order.
+class WorkPatch(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The few changes in the range of one manifest of the previous snapshot: all else there is as it was."""
 
-    `parents` are the manifests of the previous snapshot that overlap it: an item whose stamp equals its
+    base: ManifestRef
+    items: list[WorkItem]
+    gone: list[EntryKey]
+
+
+class Work(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What one segment has to do, in path order: `items` for one whole manifest, or several `patches`.
+
+    `parents` are the manifests of the previous snapshot that overlap the items: an item whose stamp equals its
     entry's there keeps that entry's extents.
     """
 
@@ -135,6 +174,7 @@ class Work(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     parents: list[ManifestRef] = []
     epoch: Annotated[int, Meta(ge=1, le=99_999_999)] = 1
     """The epoch to seal in: the one that the work object itself is sealed in."""
+    patches: list[WorkPatch] = []
 
 
 class Plan(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -166,9 +206,9 @@ class Stats(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What one segment has done. `ref` is None when nothing of the segment was left to describe."""
+    """What one segment has done. `refs` is empty when nothing of the segment was left to describe."""
 
-    ref: ManifestRef | None
+    refs: list[ManifestRef]
     packs: list[PackSummary]
     errors: list[tuple[Path, Text]]
     skipped: list[tuple[Path, Text]]

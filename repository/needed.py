@@ -8,7 +8,8 @@ from repository.access import KeyRing, VaultId
 from repository.catalog import read_manifest, read_snapshots
 from repository.errors import FormatError, ObjectMissing, RepositoryError
 from repository.index import Index
-from repository.manifest import ManifestRef
+from repository.manifest import Manifest, ManifestRef
+from repository.patch import used_chunks
 from repository.store import ReadStore
 
 
@@ -46,10 +47,12 @@ def needed(
     alive()
     refs = {ref for snapshot in read_snapshots(store, vault, keys, on_damaged) for ref in snapshot.manifests}
     packs: set[str] = set()
-    for ref in refs:
-        packs |= _packs_of(store, vault, keys, index, ref, unreadable)
-        alive()
     manifests = {layout.manifest_name(ref.id) for ref in refs}
+    for ref in refs:
+        found = _read(store, vault, keys, ref, unreadable)
+        manifests.update(layout.manifest_name(base.id) for base in found.bases)
+        packs |= _packs_of(index, found, unreadable)
+        alive()
     names = [
         layout.CONFIG,
         *store.list(layout.KEYS),
@@ -61,18 +64,20 @@ def needed(
     return Needed(names, unreadable)
 
 
-def _packs_of(
-    store: ReadStore, vault: VaultId, keys: KeyRing, index: Index, ref: ManifestRef, unreadable: list[str]
-) -> set[str]:
-    """Names of the packs with the chunks of a manifest."""
+def _read(
+    store: ReadStore, vault: VaultId, keys: KeyRing, ref: ManifestRef, unreadable: list[str]
+) -> Manifest:
     try:
-        ids = read_manifest(store, vault, keys, ref).chunk_ids
+        return read_manifest(store, vault, keys, ref)
     except (FormatError, ObjectMissing):
         unreadable.append(layout.manifest_name(ref.id))
-        return set()
+        return Manifest([], b"", [])
+
+
+def _packs_of(index: Index, manifest: Manifest, unreadable: list[str]) -> set[str]:
+    """Names of the packs with the chunks that a manifest's entries refer to."""
     found: set[str] = set()
-    for start in range(0, len(ids), layout.CHUNK_ID):
-        chunk_id = ids[start : start + layout.CHUNK_ID]
+    for chunk_id in used_chunks(manifest):
         if index.contains(chunk_id):
             found.add(layout.pack_name(index.locate(chunk_id).pack))
         else:

@@ -90,6 +90,12 @@ class Repo:
         write_indexes(self.store, self.vault, self.keys, 1, JOB, 1 + number, packs)
         return self.commit([ref], number)
 
+    def publish(self, packs: list[PackSummary]) -> None:
+        """Put packs into an index object of their own."""
+        if packs:
+            number = 1000 + len(self.stored("index/"))
+            write_indexes(self.store, self.vault, self.keys, 1, JOB, number, packs)
+
     def put_manifest(self, manifest: Manifest, number: int = 0) -> ManifestRef:
         return write_manifest(self.store, self.vault, self.keys, 1, segment_id(JOB, 1, number), manifest)
 

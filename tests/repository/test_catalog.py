@@ -31,6 +31,7 @@ from repository.manifest import (
     Plan,
     Snapshot,
     Stats,
+    StoredManifest,
     VaultConfig,
     Work,
     WorkItem,
@@ -132,7 +133,7 @@ def test_a_damaged_snapshot_does_not_hide_the_others(repo: "Repo") -> None:
 def test_a_jobs_objects_come_back(repo: "Repo") -> None:
     segment = segment_id(JOB, 1, 2)
     work = Work([WorkItem(b"/a", "f", 9, b"s", 4, 5)])
-    done = Done(None, [], [(b"/a", "unreadable")], [(b"/s", "socket")], Stats(files_new=1))
+    done = Done([], [], [(b"/a", "unreadable")], [(b"/s", "socket")], Stats(files_new=1))
     place = (repo.store, repo.vault, repo.keys)
     write_plan(*place, JOB, PLAN)
     write_work(*place, 1, segment, work)
@@ -145,14 +146,14 @@ def test_a_jobs_objects_come_back(repo: "Repo") -> None:
 
 def test_the_first_done_counts(repo: "Repo") -> None:
     segment = segment_id(JOB, 1, 2)
-    write_done(repo.store, repo.vault, repo.keys, 1, segment, Done(None, [], [], [], Stats(1)))
+    write_done(repo.store, repo.vault, repo.keys, 1, segment, Done([], [], [], [], Stats(1)))
     with pytest.raises(ObjectExists):
-        write_done(repo.store, repo.vault, repo.keys, 1, segment, Done(None, [], [], [], Stats(2)))
+        write_done(repo.store, repo.vault, repo.keys, 1, segment, Done([], [], [], [], Stats(2)))
     assert read_done(repo.store, repo.vault, repo.keys, segment).stats.files_new == 1
 
 
 def test_a_done_of_another_segment_or_attempt_is_refused(repo: "Repo") -> None:
-    write_done(repo.store, repo.vault, repo.keys, 1, segment_id(JOB, 1, 2), Done(None, [], [], [], Stats()))
+    write_done(repo.store, repo.vault, repo.keys, 1, segment_id(JOB, 1, 2), Done([], [], [], [], Stats()))
     body = (repo.folder / done_name(JOB, 1, 2)).read_bytes()
     for other in (segment_id(JOB, 1, 3), segment_id(JOB, 2, 2), segment_id(b"K" * 16, 1, 2)):
         name = done_name(other[:16], int.from_bytes(other[16:20], "big"), int.from_bytes(other[20:], "big"))
@@ -163,7 +164,7 @@ def test_a_done_of_another_segment_or_attempt_is_refused(repo: "Repo") -> None:
 
 
 def test_what_is_finished_is_known_from_the_listing(repo: "Repo") -> None:
-    done = Done(None, [], [], [], Stats())
+    done = Done([], [], [], [], Stats())
     for fence, number in ((1, 0), (1, 12), (11, 3), (2, 5)):
         write_done(repo.store, repo.vault, repo.keys, 1, segment_id(JOB, fence, number), done)
     assert finished_segments(repo.store, JOB, 1) == {0, 12}
@@ -177,7 +178,7 @@ def test_a_key_holder_who_breaks_the_rules_is_refused(repo: "Repo") -> None:
     write_work(*place, 1, segment, Work([WorkItem(b"/a/../b", "f", 0, b"")]))
     with pytest.raises(ObjectDamaged):
         read_work(*place, segment)
-    write_done(*place, 1, segment, Done(None, [PackSummary(b"P" * 16, 1, 16384, b"")], [], [], Stats()))
+    write_done(*place, 1, segment, Done([], [PackSummary(b"P" * 16, 1, 16384, b"")], [], [], Stats()))
     with pytest.raises(ObjectDamaged):
         read_done(*place, segment)
     header = repo.vault.header(Kind.PLAN, 1, JOB)
@@ -204,7 +205,7 @@ def test_missing_objects_are_missing(repo: "Repo") -> None:
             read()
 
 
-@pytest.mark.parametrize("kind", [Manifest, Snapshot, Plan, Work, Done, VaultConfig])
+@pytest.mark.parametrize("kind", [StoredManifest, Snapshot, Plan, Work, Done, VaultConfig])
 @given(
     data=st.one_of(
         st.binary(max_size=100),

@@ -1,15 +1,16 @@
 """Cutting a walk into segments: pure, without files, keys or queues.
 
 The walk and the parent snapshot come in the same order, so one pass side by side tells what is new, changed or gone.
-A manifest of the parent in whose range nothing changed is kept as it is; around the rest, segments of contiguous
-paths are cut, each small enough for one task.
+A manifest of the parent in whose range nothing changed is kept as it is, and one in whose range little changed is
+patched; around the rest, segments of contiguous paths are cut, each small enough for one task.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from repository.manifest import WHOLE, Entry, ManifestRef, WorkItem
+from repository.manifest import WHOLE, Entry, EntryKey, Manifest, ManifestRef, WorkItem, WorkPatch
+from repository.patch import MAX_DEPTH
 from sources.source import Found, order_key
 from workers.backup.parts import PartSizes, Seams, parts
 
@@ -23,15 +24,27 @@ HELD = 2
 SHARES = 3
 _SHARE_BYTES = 8 << 20
 
-ReadEntries = Callable[[ManifestRef], Sequence[Entry]]
+LEAST_PATCHED = 128
+"""A manifest of fewer entries is written whole: some KB, where a patch would cost each reader one more read."""
+PATCHED_SHARE = 4
+"""A manifest is patched if no more than one in so many of its entries changed."""
+PATCHES = 8
+"""No more patches than this in one segment, which has all their bases in memory."""
+
+ReadParent = Callable[[ManifestRef], Manifest]
 
 
 class Segment(NamedTuple):
-    """What one task has to do. `unread` counts the bytes that it has to read."""
+    """What one task has to do: items for one manifest, or patches. `unread` counts the bytes that it has to read."""
 
     items: list[WorkItem]
     parents: list[ManifestRef]
     unread: int
+    patches: Sequence[WorkPatch] = ()
+
+    def all_items(self) -> list[WorkItem]:
+        """Also those of the patches."""
+        return self.items + [item for patch in self.patches for item in patch.items]
 
 
 class Kept(NamedTuple):
@@ -43,20 +56,22 @@ class Kept(NamedTuple):
 def cut(
     walk: Iterable[Found],
     parents: Sequence[ManifestRef],
-    read: ReadEntries,
+    read: ReadParent,
     seams: Seams | None = None,
     sizes: PartSizes = PartSizes(),  # noqa: B008
+    least: int = LEAST_PATCHED,
 ) -> Iterator[Segment | Kept]:
-    """Compare a walk with the parent's manifests and cut what changed into segments, in path order.
+    """Compare a walk with the parent's manifests and cut what changed into segments: in path order, but for patches.
 
     Args:
         walk: in path order.
         parents: the parent snapshot's manifests in its order.
-        read: the entries of one of them; called once for each, in order.
+        read: one of them; called once for each, in order. One that is empty is as good as not there.
         seams: where huge files are cut; without it, at plain offsets.
         sizes: of the parts of huge files.
+        least: entries of a manifest that is patched.
     """
-    cursor = _Cursor(parents, read)
+    cursor = _Cursor(parents, read, least)
     cutter = _Cutter()
     for found in walk:
         if found.size <= sizes.largest:
@@ -73,17 +88,17 @@ def cut(
                     yield from _skip(cursor, cutter, item.path, item.part_offset)
                     entry = cursor.entry
                 if entry is not None and entry.path == item.path and entry.part_offset == item.part_offset:
-                    if cursor.ref is not cutter.ref:
-                        yield from cutter.enter(cursor.ref)
+                    if cursor.old is not cutter.old:
+                        yield from cutter.enter(cursor.old)
                     same = entry.stamp == item.stamp and _same(entry, item)
                     cursor.advance()
-            if same and not cutter.changed:
+            if same and cutter.open:
                 cutter.waiting.append(item)
                 continue
             yield from cutter.take(item, 0 if same else span(item))
-    while cursor.entry is not None:
-        yield from cutter.enter(cursor.ref)
-        yield from cutter.gone()
+    while (entry := cursor.entry) is not None:
+        yield from cutter.enter(cursor.old)
+        yield from cutter.gone(entry)
         cursor.advance()
     yield from cutter.finish()
 
@@ -105,6 +120,9 @@ def taper(pieces: Iterable[Segment | Kept]) -> Iterator[Segment | Kept]:
 
 
 def _shares(segment: Segment) -> Iterator[Segment]:
+    if segment.patches:
+        yield segment
+        return
     due = max(_SHARE_BYTES, -(-segment.unread // SHARES))
     items: list[WorkItem] = []
     unread = 0
@@ -143,8 +161,8 @@ def _skip(cursor: "_Cursor", cutter: "_Cutter", path: bytes, offset: int) -> Ite
     """Pass over what the parent has before a place and the walk has not."""
     key = (order_key(path), offset)
     while (entry := cursor.entry) is not None and (order_key(entry.path), entry.part_offset) < key:
-        yield from cutter.enter(cursor.ref)
-        yield from cutter.gone()
+        yield from cutter.enter(cursor.old)
+        yield from cutter.gone(entry)
         cursor.advance()
 
 
@@ -157,77 +175,119 @@ def span(item: WorkItem) -> int:
     return item.size if item.part_length == WHOLE else item.part_length
 
 
+class _Old(NamedTuple):
+    """A manifest of the parent, and how many changes in its range may become a patch of it."""
+
+    ref: ManifestRef
+    most: int
+
+
 class _Cursor:
     """Goes through the parent's entries, one manifest in memory at a time."""
 
-    def __init__(self, parents: Sequence[ManifestRef], read: ReadEntries) -> None:
-        self._entries = ((ref, entry) for ref in parents for entry in read(ref))
-        self.ref: ManifestRef | None = None
+    def __init__(self, parents: Sequence[ManifestRef], read: ReadParent, least: int) -> None:
+        self._entries = _entries(parents, read, least)
+        self.old: _Old | None = None
         self.entry: Entry | None = None
         self.advance()
 
     def advance(self) -> None:
         """Go to the parent's next entry; None after the last."""
-        self.ref, self.entry = next(self._entries, (self.ref, None))
+        self.old, self.entry = next(self._entries, (self.old, None))
+
+
+def _entries(parents: Sequence[ManifestRef], read: ReadParent, least: int) -> Iterator[tuple[_Old, Entry]]:
+    for ref in parents:
+        manifest = read(ref)
+        entries = manifest.entries
+        patched = len(entries) >= least and len(manifest.bases) < MAX_DEPTH
+        old = _Old(ref, len(entries) // PATCHED_SHARE if patched else 0)
+        for entry in entries:
+            yield old, entry
 
 
 class _Cutter:
-    """Collects the items in the range of one parent manifest, and the segment that is being filled."""
+    """Collects the items in the range of one parent manifest, and the segments that are being filled."""
 
     def __init__(self) -> None:
-        self.ref: ManifestRef | None = None
+        self.old: _Old | None = None
+        self.open = False  # before the first manifest there is nothing to keep
+        """Whether the manifest `old` may still be kept, or patched."""
         self.waiting: list[WorkItem] = []
-        """Items of the range of `ref`, unchanged, as long as nothing in it has changed."""
-        self.changed = True  # before the first manifest there is nothing to keep
+        """Items of the range of `old`, as long as it is open."""
+        self._changed: dict[int, int] = {}  # place in `waiting` to bytes to read
+        self._due = 0  # their sum
+        self._gone: list[EntryKey] = []
         self._items: list[WorkItem] = []
         self._parents: list[ManifestRef] = []
         self._unread = 0
+        self._patches = _Patches()
 
-    def enter(self, ref: ManifestRef | None) -> Iterator[Segment | Kept]:
-        """The next items are in the range of `ref`."""
-        if ref is self.ref:
+    def enter(self, old: _Old | None) -> Iterator[Segment | Kept]:
+        """The next items are in the range of `old`."""
+        if old is self.old:
             return
         yield from self._leave()
-        self.ref = ref
-        self.changed = False
+        self.old = old
+        self.open = True
 
     def take(self, item: WorkItem, size: int) -> Iterator[Segment | Kept]:
-        """Put an item with `size` bytes to read into the segment; a part of a huge file gets one of its own."""
-        if not self.changed:
-            yield from self.gone()
-        alone = size > 0 and item.part_length != WHOLE
-        if alone or self._is_full(size):
-            yield from self._close()
-        self._put(item)
-        self._unread += size
-        if alone:
-            yield from self._close()
+        """Take an item that changed, with `size` bytes to read, or any item of a range that is not open.
 
-    def gone(self) -> Iterator[Segment | Kept]:
-        """Something in the current range is not as it was: its manifest cannot be kept."""
-        if self.changed:
+        A part of a huge file gets a segment of its own.
+        """
+        alone = size > 0 and item.part_length != WHOLE
+        # Ranges of manifests do not overlap, so there is no segment for a part inside a range that is patched.
+        if self.open and not alone and self._is_little(size):
+            self._changed[len(self.waiting)] = size
+            self._due += size
+            self.waiting.append(item)
             return
-        self.changed = True
-        waiting, self.waiting = self.waiting, []
-        for item in waiting:
-            if self._is_full(0):
-                yield from self._close()
-            self._put(item)
+        yield from self._give_up()
+        yield from self._fill(item, size, alone=alone)
+
+    def gone(self, entry: Entry) -> Iterator[Segment | Kept]:
+        """Something of the current range is not there any more: its manifest cannot be kept."""
+        if self.open and self._is_little(0):
+            self._gone.append((entry.path, entry.part_offset))
+            return
+        yield from self._give_up()
 
     def finish(self) -> Iterator[Segment | Kept]:
         """There are no more items."""
         yield from self._leave()
         yield from self._close()
+        yield from self._patches.close()
 
-    def _is_full(self, size: int) -> bool:
-        return bool(self._items) and (
-            self._unread + size > SEGMENT_BYTES or len(self._items) >= SEGMENT_ITEMS
-        )
+    def _is_little(self, size: int) -> bool:
+        """Whether the changes of the range, with one more, are still worth a patch."""
+        if self.old is None or len(self._changed) + len(self._gone) >= self.old.most:
+            return False
+        return self._due + size <= SEGMENT_BYTES
 
-    def _put(self, item: WorkItem) -> None:
-        if self.ref is not None and (not self._parents or self._parents[-1] is not self.ref):
-            self._parents.append(self.ref)
+    def _give_up(self) -> Iterator[Segment | Kept]:
+        """The range of `old` is neither kept nor patched, but described anew."""
+        if self.open:
+            waiting, changed = self._reset()
+            for place, item in enumerate(waiting):
+                yield from self._fill(item, changed.get(place, 0))
+
+    def _reset(self) -> tuple[list[WorkItem], dict[int, int]]:
+        found = self.waiting, self._changed
+        self.open = False
+        self.waiting, self._changed, self._due, self._gone = [], {}, 0, []
+        return found
+
+    def _fill(self, item: WorkItem, size: int, *, alone: bool = False) -> Iterator[Segment | Kept]:
+        full = self._unread + size > SEGMENT_BYTES or len(self._items) >= SEGMENT_ITEMS
+        if alone or (self._items and full):
+            yield from self._close()
+        if self.old is not None and (not self._parents or self._parents[-1] is not self.old.ref):
+            self._parents.append(self.old.ref)
         self._items.append(item)
+        self._unread += size
+        if alone:
+            yield from self._close()
 
     def _close(self) -> Iterator[Segment | Kept]:
         if self._items:
@@ -235,7 +295,34 @@ class _Cutter:
         self._items, self._parents, self._unread = [], [], 0
 
     def _leave(self) -> Iterator[Segment | Kept]:
-        if self.ref is not None and not self.changed:
-            self.waiting = []
-            yield from self._close()
-            yield Kept(self.ref)
+        if self.old is None or not self.open:
+            return
+        yield from self._close()
+        gone = self._gone
+        waiting, changed = self._reset()
+        if not changed and not gone:
+            yield Kept(self.old.ref)
+            return
+        patch = WorkPatch(self.old.ref, [waiting[place] for place in changed], gone)
+        yield from self._patches.add(patch, sum(changed.values()))
+
+
+class _Patches:
+    """The segment that is being filled with patches."""
+
+    def __init__(self) -> None:
+        self._patches: list[WorkPatch] = []
+        self._unread = 0
+
+    def add(self, patch: WorkPatch, unread: int) -> Iterator[Segment]:
+        items = sum(len(each.items) for each in self._patches)
+        full = len(self._patches) == PATCHES or items + len(patch.items) > SEGMENT_ITEMS
+        if full or self._unread + unread > SEGMENT_BYTES:
+            yield from self.close()
+        self._patches.append(patch)
+        self._unread += unread
+
+    def close(self) -> Iterator[Segment]:
+        if self._patches:
+            yield Segment([], [], self._unread, self._patches)
+        self._patches, self._unread = [], 0

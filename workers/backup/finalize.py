@@ -74,8 +74,7 @@ class _Results:
     def gather(self, dones: Iterable[Done]) -> Iterator[PackSummary]:
         """The packs of all segments; everything else is added up on the way."""
         for done in dones:
-            if done.ref is not None:
-                self.refs.append(done.ref)
+            self.refs += done.refs
             self.errors += done.errors
             self.left_out += done.skipped[: MAX_LEFT_OUT - len(self.left_out)]
             self.skipped += len(done.skipped)
@@ -86,7 +85,8 @@ class _Results:
 
 def _snapshot(session: BackupSession, plan: Plan, results: _Results) -> Snapshot:
     spec, source = session.spec, session.source()
-    refs = list(heapq.merge(plan.kept, results.refs, key=_order))
+    # Patches come out of order: several ranges with others in between are one segment.
+    refs = list(heapq.merge(plan.kept, sorted(results.refs, key=_order), key=_order))
     return Snapshot(
         id=session.job.id,
         time_ns=plan.time_ns,

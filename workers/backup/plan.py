@@ -6,12 +6,15 @@ last and only once per job, says how many segments count. A later attempt finds 
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+import msgspec
 
 from config.queues import BACKUP_SEGMENT, FINALIZE
 from crypto import notes, report
 from repository import layout
+from repository.builder import absent_chunks, is_whole
 from repository.catalog import (
     finished_segments,
     manifests_ahead,
@@ -23,7 +26,7 @@ from repository.catalog import (
 )
 from repository.errors import FormatError, ObjectExists, ObjectMissing
 from repository.index import adopt_packs, write_indexes
-from repository.manifest import Entry, ManifestRef, Plan, Snapshot, Work
+from repository.manifest import Manifest, ManifestRef, Plan, Snapshot, Work
 from repository.store import ReadStore
 from repository.vault import read_config
 from sources.patterns import Patterns
@@ -111,8 +114,9 @@ def _plan_anew(session: BackupSession, reporter: Reporter) -> Plan:
                 continue
             _hand_out(session, epoch, tally.segments, piece)
             tally.segments += 1
-            tally.files += len(piece.items)
-            tally.bytes += sum(span(item) for item in piece.items)
+            items = piece.all_items()
+            tally.files += len(items)
+            tally.bytes += sum(span(item) for item in items)
             teller.tell()
     teller.tell(last=True)
     plan = Plan(
@@ -142,9 +146,8 @@ def _hand_out(session: BackupSession, epoch: int, number: int, piece: Segment) -
     fence = session.job.ticket.fence
     segment = layout.segment_id(session.job.id, fence, number)
     try:
-        write_work(
-            session.store, session.vault, session.keys, epoch, segment, Work(piece.items, piece.parents)
-        )
+        work = Work(piece.items, piece.parents, patches=list(piece.patches))
+        write_work(session.store, session.vault, session.keys, epoch, segment, work)
     except ObjectExists as error:
         raise PlanTaken("this attempt of the job is being planned, or was, by another worker") from error
     session.send(BACKUP_SEGMENT, *session.job.texts(), fence, number)
@@ -178,15 +181,27 @@ def _parent(session: BackupSession, source: Source) -> Snapshot | None:
     return found
 
 
-def _reader(session: BackupSession, store: ReadStore) -> Callable[[ManifestRef], Sequence[Entry]]:
-    """Reads the parent's manifests; one that is damaged counts as empty, so that its files are read again."""
+def _reader(session: BackupSession, store: ReadStore) -> Callable[[ManifestRef], Manifest]:
+    """Reads the parent's manifests; one that is damaged counts as empty, so that its files are read again.
 
-    def read(ref: ManifestRef) -> Sequence[Entry]:
+    So are those whose chunks are not there any more: their entries come with no stamp.
+    """
+    index = session.index()
+
+    def read(ref: ManifestRef) -> Manifest:
         try:
-            return read_manifest(store, session.vault, session.keys, ref).entries
+            found = read_manifest(store, session.vault, session.keys, ref)
         except (FormatError, ObjectMissing) as error:
             log_damaged("a manifest of the parent", error)
-            return ()
+            return Manifest([], b"", [])
+        absent = absent_chunks(found, index)
+        if not absent:
+            return found
+        entries = [
+            entry if is_whole(entry, absent) else msgspec.structs.replace(entry, stamp=b"")
+            for entry in found.entries
+        ]
+        return msgspec.structs.replace(found, entries=entries)
 
     return read
 

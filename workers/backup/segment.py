@@ -6,7 +6,17 @@ from typing import NamedTuple
 from repository.builder import Described, ManifestBuilder, absent_chunks, is_whole
 from repository.cache.files import KnownFiles
 from repository.index import ChunkIndex
-from repository.manifest import WHOLE, Entry, Manifest, Stats, WorkItem
+from repository.manifest import (
+    WHOLE,
+    Entry,
+    EntryKey,
+    Manifest,
+    Stats,
+    StoredManifest,
+    WorkItem,
+    WorkPatch,
+)
+from repository.patch import holds, order_of
 from repository.stream import ChunkStream, Mark
 from sources.source import Note, Reader, ReadItem, Skipped, SourceError, Wanted
 from workers.backup.cut import span
@@ -17,12 +27,23 @@ PROGRESS_EVERY = 64
 
 
 class Outcome(NamedTuple):
-    """A segment's manifest (None when nothing could be described), what went wrong or was left out, what it cost."""
+    """A segment's manifest (None when nothing could be described), what went wrong or was left out, what it cost.
+
+    `patches` are those that the segment was asked for instead, in order; None stands for one that changes nothing.
+    """
 
     manifest: Manifest | None
     errors: list[Note]
     skipped: list[Note]
     stats: Stats
+    patches: Sequence[StoredManifest | None] = ()
+
+
+class PatchOrder(NamedTuple):
+    """Changes to describe, and the manifest that they are changes of."""
+
+    work: WorkPatch
+    base: Manifest
 
 
 class SegmentWriter:
@@ -62,6 +83,7 @@ class SegmentWriter:
         self._errors: list[Note] = []
         self._skipped: list[Note] = []
         self._new = self._kept = 0
+        self._items = self._bytes = 0
 
     def describe(self, items: Sequence[WorkItem]) -> Outcome:
         """Go through all items, in order, and store every chunk that is not stored yet.
@@ -71,23 +93,61 @@ class SegmentWriter:
         Raises:
             StoreError, StrongroomError: the repository or a key failed; nothing is committed.
         """
+        self._expect(items)
+        self._go_through(items)
+        self._finish()
+        manifest = self._builder.build(self._stream) if len(self._builder) else None
+        return self._outcome(manifest)
+
+    def describe_patches(self, orders: Sequence[PatchOrder]) -> Outcome:
+        """The same for the changes of several manifests, in path order: one stream, and so one pack, for all of them.
+
+        What cannot be read is named, and gone from its manifest: it must not stay as it was.
+
+        Raises:
+            StoreError, StrongroomError: as `describe`.
+        """
+        self._expect([item for order in orders for item in order.work.items])
+        built: list[tuple[PatchOrder, ManifestBuilder, list[EntryKey]]] = []
+        for order in orders:
+            self._builder = ManifestBuilder()
+            lost = [key for key in self._go_through(order.work.items) if holds(order.base.entries, key)]
+            built.append((order, self._builder, sorted([*order.work.gone, *lost], key=order_of)))
+        self._finish()
+        patches = [
+            builder.build_patch(self._stream, order.work.base, gone) if gone or len(builder) else None
+            for order, builder, gone in built
+        ]
+        return self._outcome(None, patches)
+
+    def _expect(self, items: Sequence[WorkItem]) -> None:
         self._reader.expect(_wanted(item) for item in items if item.kind == "f" and not self._is_same(item))
-        done = 0
-        for count, item in enumerate(items):
+
+    def _go_through(self, items: Sequence[WorkItem]) -> list[EntryKey]:
+        """Describe the items; returns the keys of those that could not be."""
+        lost = []
+        for item in items:
             try:
                 self._take(item)
             except Skipped as skipped:
                 self._skipped.append((item.path, skipped.message))
+                lost.append((item.path, item.part_offset))
             except SourceError as error:
                 self._stream.rollback()
                 self._errors.append((item.path, error.message))
-            done += span(item)
-            if count % PROGRESS_EVERY == 0:
-                self._progress(count, done)
-        stream = self._stream
-        stream.finish()
+                lost.append((item.path, item.part_offset))
+            self._bytes += span(item)
+            if self._items % PROGRESS_EVERY == 0:
+                self._progress(self._items, self._bytes)
+            self._items += 1
+        return lost
+
+    def _finish(self) -> None:
+        self._stream.finish()
         self._content.remember()
-        manifest = self._builder.build(stream) if len(self._builder) else None
+
+    def _outcome(self, manifest: Manifest | None, patches: Sequence[StoredManifest | None] = ()) -> Outcome:
+        stream = self._stream
         stats = Stats(
             self._new,
             self._kept,
@@ -96,7 +156,7 @@ class SegmentWriter:
             stream.chunks_new,
             stream.chunks_reused,
         )
-        return Outcome(manifest, self._errors, self._skipped, stats)
+        return Outcome(manifest, self._errors, self._skipped, stats, patches)
 
     def _take(self, item: WorkItem) -> None:
         known = self._known_of(item)

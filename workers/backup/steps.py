@@ -3,6 +3,7 @@
 import secrets
 from contextlib import suppress
 
+from config.errors import StrongroomError
 from config.queues import FINALIZE
 from crypto import notes, report
 from crypto.keyrecord import CHUNK_ID, DEK
@@ -16,15 +17,20 @@ from repository.catalog import (
     read_work,
     write_done,
     write_manifest,
+    write_patch,
 )
 from repository.errors import FormatError, InvalidName, ObjectExists, ObjectMissing
 from repository.manifest import Done, Manifest, ManifestRef
 from repository.vault import FIRST_EPOCH, new_config, read_vault_header, require_create_once, write_config
 from workers.admission import Stray
-from workers.backup.segment import SegmentWriter
+from workers.backup.segment import Outcome, PatchOrder, SegmentWriter
 from workers.backup.session import BackupSession, log_damaged
 from workers.process import now_ms
 from workers.reporting import Reporter
+
+
+class BaseLost(StrongroomError):
+    """A manifest that a segment has to change cannot be read any more: the job must not commit."""
 
 
 def init_vault(session: BackupSession, reporter: Reporter) -> None:
@@ -69,6 +75,7 @@ def run_segment(session: BackupSession, reporter: Reporter, fence: int, number: 
 
     Raises:
         Stray: there is no such segment; the message was not from a plan, or comes after the job's end.
+        BaseLost: a manifest to change cannot be read any more; the job cannot go on.
         StrongroomError: the repository or a key is not to be had; the segment is not done.
     """
     try:
@@ -90,23 +97,25 @@ def _describe(session: BackupSession, reporter: Reporter, segment: bytes, number
     epoch = work.epoch
     index = session.index()
     stream = session.stream(epoch, index)
+    orders = [PatchOrder(patch, _base(session, patch.base)) for patch in work.patches]
     with session.source().reader() as source:
         writer = SegmentWriter(
             stream,
             source,
             index,
-            _parents(session, work.parents),
+            [order.base for order in orders] or _parents(session, work.parents),
             lambda files, done: reporter.progress(number, files, done),
             session.files(),
         )
-        found = writer.describe(work.items)
+        found = writer.describe_patches(orders) if orders else writer.describe(work.items)
     session.keys.charge(epoch, stream.chunks_new, stream.bytes_stored)
-    ref = None if found.manifest is None else _store_manifest(session, epoch, segment, found.manifest)
-    done = Done(ref, stream.stored, found.errors, found.skipped, found.stats)
+    refs = _store_manifests(session, epoch, segment, orders, found)
+    done = Done(refs, stream.stored, found.errors, found.skipped, found.stats)
     # Another delivery of this segment may have been faster: then its result stands, and ours is garbage.
     with suppress(ObjectExists):
         write_done(session.store, session.vault, session.keys, epoch, segment, done)
-    reporter.note(notes.Progress(number, len(work.items), sum(item.size for item in work.items)))
+    items = work.items + [item for patch in work.patches for item in patch.items]
+    reporter.note(notes.Progress(number, len(items), sum(item.size for item in items)))
 
 
 def _parents(session: BackupSession, refs: list[ManifestRef]) -> list[Manifest]:
@@ -119,11 +128,36 @@ def _parents(session: BackupSession, refs: list[ManifestRef]) -> list[Manifest]:
     return found
 
 
-def _store_manifest(session: BackupSession, epoch: int, segment: bytes, manifest: Manifest) -> ManifestRef:
+def _base(session: BackupSession, ref: ManifestRef) -> Manifest:
+    """The manifest to change. Without it nobody knows what else was in its range: the next plan reads all of that."""
+    try:
+        return read_manifest(session.store, session.vault, session.keys, ref)
+    except (FormatError, ObjectMissing) as error:
+        log_damaged("a manifest of the parent", error)
+        raise BaseLost(
+            "a manifest of the last backup was damaged or removed while this backup went on",
+            remedy="back up again: what that manifest described is then read anew",
+        ) from error
+
+
+def _store_manifests(
+    session: BackupSession, epoch: int, segment: bytes, orders: list[PatchOrder], found: Outcome
+) -> list[ManifestRef]:
+    store, vault, keys = session.store, session.vault, session.keys
+    if found.manifest is not None:
+        return [write_manifest(store, vault, keys, epoch, _manifest_id(segment), found.manifest)]
+    return [
+        order.work.base
+        if patch is None
+        else write_patch(store, vault, keys, epoch, _manifest_id(segment), order.base, patch)
+        for order, patch in zip(orders, found.patches, strict=True)
+    ]
+
+
+def _manifest_id(segment: bytes) -> bytes:
     job, fence, _ = layout.parts_of(segment)
     # A second delivery has packs of its own, so it needs a manifest of its own: hence a random number.
-    manifest_id = layout.segment_id(job, fence, secrets.randbits(32))
-    return write_manifest(session.store, session.vault, session.keys, epoch, manifest_id, manifest)
+    return layout.segment_id(job, fence, secrets.randbits(32))
 
 
 def _complete(session: BackupSession, fence: int) -> bool:

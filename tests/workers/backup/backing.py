@@ -1,0 +1,127 @@
+"""A backup worker's process that does whole jobs, step by step, on a real repository, without Celery."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from config.home import Home
+from config.queues import BACKUP as ROLE
+from config.queues import BACKUP_SEGMENT
+from config.settings import Settings
+from crypto.dek_cache import Slot
+from crypto.hpke import HpkeKey
+from crypto.identity import Identity
+from crypto.job import BackupSpec
+from crypto.keyrecord import CHUNK_ID, DEK
+from crypto.registry import BACKUP, SCHEDULER, Registry
+from crypto.secret import SecretKey
+from crypto.ticket import DECRYPT, ENCRYPT, Ticket, issue
+from repository.catalog import read_manifest, read_snapshot
+from repository.compression import Decompressor
+from repository.fetch import Fetched, Fetcher
+from repository.manifest import Manifest, Snapshot
+from sources.filesystem.stamps import TICK_NS
+from tests.client.deliveries import enrolled, now_ms
+from tests.repository.conftest import Repo
+from workers.admission import Job
+from workers.backup.finalize import finalize
+from workers.backup.plan import make_plan
+from workers.backup.session import BackupProcess, BackupSession
+from workers.backup.steps import run_segment
+from workers.process import Process
+from workers.reporting import Reporter
+from workers.role import RoleContext
+from workers.stack.passwords import Passwords
+from workers.stack.valkey import Valkey
+
+NEVER_DAYS = 10**6
+
+
+class Backing:
+    """Backs up one folder again and again."""
+
+    def __init__(self, root: Path, repo: Repo, source: Path) -> None:
+        self.repo = repo
+        self.source = source
+        home = Home(root / "home")
+        home.create()
+        self._valkey = Valkey(root, root / "valkey.log")
+        passwords = Passwords([ROLE])
+        self._valkey.configure(passwords)
+        self._pid = self._valkey.start()
+        self._valkey.wait(self._pid)
+        worker, self._scheduler = Identity.generate(BACKUP), Identity.generate(SCHEDULER)
+        (home.identities / ROLE).write_bytes(worker.encode())
+        home.registry_file.write_bytes(Registry().with_identity(enrolled(worker, BACKUP)).encode())
+        url = self._valkey.url(ROLE, passwords[ROLE])
+        self._process = Process(RoleContext(ROLE, home, Settings(), url, lambda: None, one_shot=True))
+        self._process.start()
+        self._own = BackupProcess(self._process)
+        self._requester = HpkeKey.generate().public
+
+    def backup(self, between: Callable[[], None] = lambda: None) -> Snapshot:
+        """One job; `between` runs when it is planned, and before its segments are."""
+        time.sleep(
+            2 * TICK_NS / 1e9
+        )  # else the clock does not tell what was just written from what changes now
+        repo = self.repo
+        for operation in (ENCRYPT, DECRYPT):
+            self._keep(DEK, 1, operation, repo.keys.dek(1))
+            self._keep(CHUNK_ID, 0, operation, repo.keys.chunk_id_key())
+        spec = BackupSpec(repo.folder.as_uri(), self._requester, (os.fsencode(self.source),), (), (), "host")
+        operations = (DECRYPT, ENCRYPT)
+        ticket = Ticket(
+            1, bytes(16), os.urandom(16), 1, *repo.vault, ROLE, operations, b"", 0, now_ms() + 60_000, 9
+        )
+        job = Job(ticket, issue(self._scheduler, ticket), b"", spec)
+        sent: list[tuple[object, ...]] = []
+
+        def send(task: str, *args: object, expires_s: float | None = None) -> None:
+            sent.append((task, *args))
+
+        def session() -> BackupSession:
+            return BackupSession(self._own, job, send)
+
+        reporter = Reporter(self._process, job, send, lambda _: None)
+        make_plan(session(), reporter, NEVER_DAYS)
+        between()
+        segments = [message for message in sent if message[0] == BACKUP_SEGMENT]
+        for *_, fence, number in segments:
+            assert isinstance(fence, int) and isinstance(number, int)
+            run_segment(session(), reporter, fence, number)
+        finalize(session(), reporter)
+        return read_snapshot(repo.store, repo.vault, repo.keys, job.id)
+
+    def manifests(self, snapshot: Snapshot) -> list[Manifest]:
+        repo = self.repo
+        return [read_manifest(repo.store, repo.vault, repo.keys, ref) for ref in snapshot.manifests]
+
+    def contents(self, snapshot: Snapshot) -> dict[str, bytes]:
+        """Every file of a snapshot, by its path below the source."""
+        repo = self.repo
+        found = {}
+        index = repo.loaded()
+        for manifest in self.manifests(snapshot):
+            ids = [manifest.chunk_ids[at : at + 32] for at in range(0, len(manifest.chunk_ids), 32)]
+            used = {ids[number] for entry in manifest.entries for number in entry.extents[::3]}
+            chunks = {}
+            for got in Fetcher(repo.store, repo.vault, repo.keys, index).fetch(used):
+                assert isinstance(got, Fetched), got
+                chunks[got.chunk_id] = bytes(Decompressor().decompress(got.codec, got.payload, got.raw_len))
+            for entry in manifest.entries:
+                if entry.kind == "f":
+                    flat = iter(entry.extents)
+                    data = b"".join(
+                        chunks[ids[n]][at : at + size] for n, at, size in zip(flat, flat, flat, strict=True)
+                    )
+                    found[os.path.relpath(os.fsdecode(entry.path), self.source)] = data
+        return found
+
+    def close(self) -> None:
+        self._process.stop()
+        os.kill(self._pid, 9)
+        os.waitpid(self._pid, 0)
+
+    def _keep(self, purpose: str, epoch: int, operation: str, key: SecretKey) -> None:
+        self._process.cache.get(Slot(*self.repo.vault, purpose, epoch, operation), lambda: key)
