@@ -14,6 +14,7 @@ from repository.manifest import Manifest, Snapshot, WorkItem, WorkPatch
 from repository.needed import needed
 from repository.patch import MAX_DEPTH
 from sources.filesystem.files import FileReader
+from sources.source import order_key
 from tests.repository.conftest import Repo, repo
 from tests.workers.backup.backing import Backing
 from workers.backup.cut import LEAST_PATCHED
@@ -138,6 +139,28 @@ def test_nothing_changed_keeps_a_patch_as_it_is(backing: Backing, source: Path) 
     third = backing.backup()
     assert third.manifests == second.manifests
     assert len(the_one(backing, third).bases) == 1
+
+
+def test_patches_kept_and_whole_manifests_go_into_one_snapshot(
+    backing: Backing, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.backup.cut.SEGMENT_ITEMS", LEAST_PATCHED)
+    for number in range(FILES, 2 * FILES):
+        write(source / "9" / f"file-{number:04d}", DICE.randbytes(500))
+    assert len(backing.backup().manifests) > 5
+    write(source / "0" / "file-0001", b"one change in the first manifest")
+    for number in range(130, 200):
+        write(source / "1" / f"file-{number:04d}", DICE.randbytes(500))
+    (source / "9" / f"file-{2 * FILES - 200:04d}").unlink()
+    later = backing.backup()
+    assert backing.contents(later) == on_disk(source)
+    depths = [len(manifest.bases) for manifest in backing.manifests(later)]
+    # The last one is small.
+    assert depths[0] == 1 and 0 in depths[1:3] and 1 in depths[3:], depths
+    paths = [entry.path for manifest in backing.manifests(later) for entry in manifest.entries]
+    assert paths == sorted(paths, key=order_key)
+    repo = backing.repo
+    assert check(repo.store, repo.vault, repo.keys).problems == []
 
 
 @pytest.mark.parametrize("there_before", [True, False])
