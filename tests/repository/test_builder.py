@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from repository.builder import Described, ManifestBuilder, absent_chunks, is_whole
 from repository.index import Index
+from repository.patch import merge
 from repository.rules import check_manifest
 
 if TYPE_CHECKING:
@@ -88,3 +89,24 @@ def test_a_chunk_in_a_pack_without_an_index_object_counts_as_lost(repo: "Repo") 
     index = Index()
     index.add_pack(pack)
     assert len(absent_chunks(parent, index)) == len(parent.chunk_lengths)
+
+
+def test_a_patch_has_no_more_chunks_than_its_entries_use(repo: "Repo", fill: "Callable[..., None]") -> None:
+    parent, _ = repo.segment(FILES)
+    ref = repo.put_manifest(parent)
+    stream = repo.stream(Index())
+    builders = (ManifestBuilder(), ManifestBuilder())
+    builders[0].keep_entry(parent, parent.entries[1])
+    for name, builder in zip((b"/bb", b"/cc"), builders, strict=True):
+        stream.begin()
+        fill(stream, name * 20_000)
+        builder.add(Described(name, "f", 60_000, b"s", b"m"), stream.end())
+    stream.finish()
+    for builder in builders:
+        patch = builder.build_patch(stream, ref, [])
+        used = {number for entry in patch.entries for number in entry.extents[::3]}
+        assert sorted(used) == list(range(len(patch.chunk_lengths)))
+        found = merge(parent, patch)
+        check_manifest(found)
+        assert len(patch.chunk_lengths) < len(stream.chunks) + len(parent.chunk_lengths)
+    assert [entry.path for entry in found.entries] == [*FILES, b"/cc"]

@@ -269,6 +269,7 @@ def test_a_replaced_entry_needs_its_pack_no_more(chained: Chain) -> None:
     assert found.unreadable == [] and old not in found.names
     report = check(repo.store, repo.vault, repo.keys)
     assert [problem.touched for problem in report.problems] == [[]]
+    assert report.chunks == 2
 
 
 @pytest.mark.parametrize("change", ["missing", "damaged"])
