@@ -29,7 +29,8 @@ LEAST_PATCHED = 128
 PATCHED_SHARE = 4
 """A manifest is patched if no more than one in so many of its entries changed."""
 PATCHES = 8
-"""No more patches than this in one segment, which has all their bases in memory."""
+BASE_ENTRIES = 2 * SEGMENT_ITEMS
+"""No more patches than this in one segment, nor with more entries in their bases: it has all of these in memory."""
 
 ReadParent = Callable[[ManifestRef], Manifest]
 
@@ -312,17 +313,18 @@ class _Patches:
 
     def __init__(self) -> None:
         self._patches: list[WorkPatch] = []
-        self._unread = 0
+        self._unread = self._entries = 0
 
     def add(self, patch: WorkPatch, unread: int) -> Iterator[Segment]:
-        items = sum(len(each.items) for each in self._patches)
-        full = len(self._patches) == PATCHES or items + len(patch.items) > SEGMENT_ITEMS
+        entries = patch.base.files + patch.base.dirs
+        full = len(self._patches) == PATCHES or self._entries + entries > BASE_ENTRIES
         if full or self._unread + unread > SEGMENT_BYTES:
             yield from self.close()
         self._patches.append(patch)
         self._unread += unread
+        self._entries += entries
 
     def close(self) -> Iterator[Segment]:
         if self._patches:
             yield Segment([], [], self._unread, self._patches)
-        self._patches, self._unread = [], 0
+        self._patches, self._unread, self._entries = [], 0, 0

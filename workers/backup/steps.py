@@ -12,6 +12,7 @@ from repository import layout
 from repository.access import VaultId
 from repository.catalog import (
     finished_segments,
+    manifests_ahead,
     read_manifest,
     read_plan,
     read_work,
@@ -20,7 +21,7 @@ from repository.catalog import (
     write_patch,
 )
 from repository.errors import FormatError, InvalidName, ObjectExists, ObjectMissing
-from repository.manifest import Done, Manifest, ManifestRef
+from repository.manifest import Done, Manifest, ManifestRef, WorkPatch
 from repository.vault import FIRST_EPOCH, new_config, read_vault_header, require_create_once, write_config
 from workers.admission import Stray
 from workers.backup.segment import Outcome, PatchOrder, SegmentWriter
@@ -97,7 +98,7 @@ def _describe(session: BackupSession, reporter: Reporter, segment: bytes, number
     epoch = work.epoch
     index = session.index()
     stream = session.stream(epoch, index)
-    orders = [PatchOrder(patch, _base(session, patch.base)) for patch in work.patches]
+    orders = _orders(session, work.patches)
     with session.source().reader() as source:
         writer = SegmentWriter(
             stream,
@@ -128,16 +129,20 @@ def _parents(session: BackupSession, refs: list[ManifestRef]) -> list[Manifest]:
     return found
 
 
-def _base(session: BackupSession, ref: ManifestRef) -> Manifest:
-    """The manifest to change. Without it nobody knows what else was in its range: the next plan reads all of that."""
-    try:
-        return read_manifest(session.store, session.vault, session.keys, ref)
-    except (FormatError, ObjectMissing) as error:
-        log_damaged("a manifest of the parent", error)
-        raise BaseLost(
-            "a manifest of the last backup was damaged or removed while this backup went on",
-            remedy="back up again: what that manifest described is then read anew",
-        ) from error
+def _orders(session: BackupSession, patches: list[WorkPatch]) -> list[PatchOrder]:
+    """The patches with their bases. Without a base nobody knows what else was in its range: a later plan reads that."""
+    with manifests_ahead(session.store, [patch.base for patch in patches]) as store:
+        try:
+            return [
+                PatchOrder(patch, read_manifest(store, session.vault, session.keys, patch.base))
+                for patch in patches
+            ]
+        except (FormatError, ObjectMissing) as error:
+            log_damaged("a manifest of the parent", error)
+            raise BaseLost(
+                "a manifest of the last backup was damaged or removed while this backup went on",
+                remedy="back up again: what that manifest described is then read anew",
+            ) from error
 
 
 def _store_manifests(

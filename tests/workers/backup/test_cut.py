@@ -216,6 +216,13 @@ def test_patches_share_segments_within_their_bounds() -> None:
     assert list(cut.taper(found)) == found
 
 
+def test_the_bases_of_a_segments_patches_are_not_too_many_entries() -> None:
+    half = cut.BASE_ENTRIES // 2
+    groups = [[item(b"/%d/%05d" % (n, m)) for m in range(half)] for n in range(3)]
+    now = [each for group in groups for each in changed(group, 1)]
+    assert [len(p.patches) for p in run(now, *groups) if isinstance(p, Segment)] == [2, 1]
+
+
 names = st.sampled_from([b"/" + n for n in (b"a", b"a/b", b"a.b", b"b", b"c/d", b"e", b"f", b"g/h/i", b"z")])
 
 
