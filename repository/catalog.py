@@ -46,8 +46,8 @@ from repository.store import ReadStore, WriteStore
 
 V = TypeVar("V")
 R = TypeVar("R")
-_AHEAD = 3
-"""Manifests in memory beside the one in use: a few MiB each."""
+_AHEAD = 6
+"""Stored manifests in memory beside the one in use: a MiB each at most, as a rule, and less if they are patches."""
 
 
 def write_manifest(
@@ -298,10 +298,9 @@ def read_dones(
 
 
 def manifests_ahead(store: ReadStore, refs: Sequence[ManifestRef]) -> AbstractContextManager[ReadStore]:
-    """The store, for reading these manifests in this order: they are fetched ahead while the block runs."""
-    return read_ahead(
-        store, [layout.manifest_name(ref.id) for ref in refs], stored_limit(MAX_MANIFEST), _AHEAD
-    )
+    """The store, for reading these manifests in this order, each before its bases: fetched ahead in the block."""
+    names = [layout.manifest_name(each) for ref in refs for each in (ref.id, *ref.bases)]
+    return read_ahead(store, names, stored_limit(MAX_MANIFEST), _AHEAD)
 
 
 def finished_segments(store: ReadStore, job: bytes, fence: int) -> set[int]:

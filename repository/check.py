@@ -266,13 +266,12 @@ def _check_manifest(
     subject: _Subject, ref: ManifestRef, stock: _Stock, used: set[bytes], manifests: set[bytes]
 ) -> Iterator[_Flaw]:
     """What is wrong with a manifest; adds the chunks and the stored manifests that it needs."""
-    manifests.add(ref.id)
+    manifests.update((ref.id, *ref.bases))
     try:
         manifest = read_manifest(subject.store, subject.vault, subject.keys, ref)
     except (FormatError, ObjectMissing) as error:
         yield _Flaw(_culprit(subject, ref), error.message, ref.first, ref.last)
         return
-    manifests.update(base.id for base in manifest.bases)
     flawed: dict[int, tuple[str, str]] = {}
     # A patch may leave chunks of its base unused: their loss is not the loss of this manifest.
     for number in sorted({number for entry in manifest.entries for number in entry.extents[::3]}):

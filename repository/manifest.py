@@ -89,7 +89,8 @@ class ManifestRef(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
 
     `digest` is BLAKE3 of the stored (sealed) object. `first` and `last` are the paths it begins and ends
     with. `files` counts a file in the manifest where its first part is; `bytes` are logical sizes of the
-    files, by parts.
+    files, by parts. `bases` are the ids of the manifests that it is a patch of, newest first, so that they can be
+    fetched along with it.
     """
 
     id: SegmentId
@@ -100,6 +101,7 @@ class ManifestRef(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     files: Count
     dirs: Count
     bytes: Count
+    bases: tuple[SegmentId, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

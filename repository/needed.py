@@ -47,11 +47,9 @@ def needed(
     alive()
     refs = {ref for snapshot in read_snapshots(store, vault, keys, on_damaged) for ref in snapshot.manifests}
     packs: set[str] = set()
-    manifests = {layout.manifest_name(ref.id) for ref in refs}
+    manifests = {layout.manifest_name(each) for ref in refs for each in (ref.id, *ref.bases)}
     for ref in refs:
-        found = _read(store, vault, keys, ref, unreadable)
-        manifests.update(layout.manifest_name(base.id) for base in found.bases)
-        packs |= _packs_of(index, found, unreadable)
+        packs |= _packs_of(index, _read(store, vault, keys, ref, unreadable), unreadable)
         alive()
     names = [
         layout.CONFIG,

@@ -82,7 +82,7 @@ def check_ref(manifest: Manifest, ref: ManifestRef) -> None:
     """Refuse a manifest that is not as its reference says.
 
     Raises:
-        ObjectDamaged: other paths or other counts.
+        ObjectDamaged: other paths, counts or bases.
     """
     if describe(manifest, ref.id, ref.epoch, ref.digest) != ref:
         raise ObjectDamaged("the manifest is not as the snapshot describes it")
@@ -99,7 +99,9 @@ def describe(manifest: Manifest, manifest_id: bytes, epoch: int, digest: bytes) 
     dirs = sum(entry.kind == "d" for entry in entries)
     files = sum(entry.kind != "d" and entry.part_offset == 0 for entry in entries)
     size = sum(span(entry) for entry in entries if entry.kind == "f")
-    return ManifestRef(manifest_id, epoch, digest, entries[0].path, entries[-1].path, files, dirs, size)
+    bases = tuple(base.id for base in manifest.bases)
+    first, last = entries[0].path, entries[-1].path
+    return ManifestRef(manifest_id, epoch, digest, first, last, files, dirs, size, bases)
 
 
 def check_snapshot(snapshot: Snapshot) -> None:

@@ -1,5 +1,6 @@
 """A manifest that is stored as a patch of another is read as the whole one that it stands for."""
 
+import threading
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,11 +10,12 @@ from hypothesis import strategies as st
 
 from crypto.header import Kind
 from repository.access import VaultId
-from repository.catalog import read_manifest, write_patch
+from repository.catalog import manifests_ahead, read_manifest, write_patch
 from repository.check import check
 from repository.errors import FormatError, ObjectDamaged, ObjectMissing, RepositoryError, VaultMismatch
 from repository.layout import manifest_name, segment_id
 from repository.manifest import BaseRef, Entry, EntryKey, Manifest, ManifestRef, StoredManifest
+from repository.measure import MeasuredReader, Meter
 from repository.needed import needed
 from repository.objects import MAX_MANIFEST, put_struct
 from repository.patch import MAX_DEPTH, base_ref, entry_key, holds, merge, order_of
@@ -304,3 +306,35 @@ def test_a_merge_is_lawful_or_refused(gone: list[EntryKey], entries: list[Entry]
     except RepositoryError:
         return
     check_manifest(found)
+
+
+class Watching(MeasuredReader):
+    """Notes which names were fetched by the thread that asks."""
+
+    def __init__(self, repo: "Repo") -> None:
+        super().__init__(repo.store, Meter())
+        self.waited_for: list[str] = []
+
+    def get(self, name: str, limit: int) -> bytes:
+        if threading.current_thread() is threading.main_thread():
+            self.waited_for.append(name)
+        return super().get(name, limit)
+
+
+def test_bases_are_fetched_ahead_with_what_needs_them(chained: Chain) -> None:
+    for number in range(1, MAX_DEPTH + 1):
+        chained.patch(b"/%d" % number)
+    repo, refs = chained.repo, [chained.refs[-1]] * 8
+    assert refs[0].bases == tuple(ref.id for ref in reversed(chained.refs[:-1]))
+    whole, watched = chained.read(), Watching(chained.repo)
+    with manifests_ahead(watched, refs) as store:
+        for ref in refs:
+            assert read_manifest(store, repo.vault, repo.keys, ref) == whole
+    assert watched.waited_for == []
+
+
+def test_a_reference_that_hides_a_base_is_refused(chained: Chain) -> None:
+    ref = chained.patch(b"/1")
+    chained.refs.append(msgspec.structs.replace(ref, bases=()))
+    with pytest.raises(ObjectDamaged, match="describes"):
+        chained.read()
