@@ -157,6 +157,11 @@ def span(item: WorkItem) -> int:
     return item.size if item.part_length == WHOLE else item.part_length
 
 
+def things(items: Iterable[WorkItem]) -> int:
+    """How many files, folders and so on items are: the parts of a huge file are one."""
+    return sum(item.part_offset == 0 for item in items)
+
+
 class _Cursor:
     """Goes through the parent's entries, one manifest in memory at a time."""
 

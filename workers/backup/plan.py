@@ -29,7 +29,7 @@ from repository.vault import read_config
 from sources.patterns import Patterns
 from sources.source import Note, Source
 from workers.admission import Stray
-from workers.backup.cut import Kept, Segment, cut, span, taper
+from workers.backup.cut import Kept, Segment, cut, span, taper, things
 from workers.backup.epoch import open_epoch
 from workers.backup.parts import Seams
 from workers.backup.session import BackupSession, log_damaged
@@ -111,7 +111,7 @@ def _plan_anew(session: BackupSession, reporter: Reporter) -> Plan:
                 continue
             _hand_out(session, epoch, tally.segments, piece)
             tally.segments += 1
-            tally.files += len(piece.items)
+            tally.files += things(piece.items)
             tally.bytes += sum(span(item) for item in piece.items)
             teller.tell()
     teller.tell(last=True)

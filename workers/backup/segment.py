@@ -102,7 +102,7 @@ class SegmentWriter:
         known = self._known_of(item)
         if known is not None and known.entry.stamp == item.stamp:
             self._builder.keep_entry(known.manifest, known.entry)
-            self._kept += item.kind == "f"
+            self._kept += item.kind == "f" and item.part_offset == 0
         elif item.kind == "f":
             self._read(item, known)
         else:
@@ -131,9 +131,9 @@ class SegmentWriter:
             # Only its times or its mode changed: the chunks are there already.
             stream.rollback(mark)
             self._builder.keep(_described(item, found), known.manifest, known.entry)
-            self._kept += 1
+            self._kept += item.part_offset == 0
             return
-        self._new += 1
+        self._new += item.part_offset == 0
         place = self._content.find(mark) if mark.end > mark.start else None
         if place is None or not stream.rollback(mark):
             # What has left the buffer is in chunks already, whether a file refers to them or not.

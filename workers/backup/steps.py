@@ -21,6 +21,7 @@ from repository.errors import FormatError, InvalidName, ObjectExists, ObjectMiss
 from repository.manifest import Done, Manifest, ManifestRef
 from repository.vault import FIRST_EPOCH, new_config, read_vault_header, require_create_once, write_config
 from workers.admission import Stray
+from workers.backup.cut import span, things
 from workers.backup.segment import SegmentWriter
 from workers.backup.session import BackupSession, log_damaged
 from workers.process import now_ms
@@ -106,7 +107,7 @@ def _describe(session: BackupSession, reporter: Reporter, segment: bytes, number
     # Another delivery of this segment may have been faster: then its result stands, and ours is garbage.
     with suppress(ObjectExists):
         write_done(session.store, session.vault, session.keys, epoch, segment, done)
-    reporter.note(notes.Progress(number, len(work.items), sum(item.size for item in work.items)))
+    reporter.note(notes.Progress(number, things(work.items), sum(map(span, work.items))))
 
 
 def _parents(session: BackupSession, refs: list[ManifestRef]) -> list[Manifest]:
