@@ -34,7 +34,7 @@ def list_schedules(as_json: bool) -> None:
                     line.get("cron", ""),
                     line.get("timezone", ""),
                     (line["last"] or "never")[:19],
-                    line.get("last_state") or "-",
+                    line.get("problem") or line.get("last_state") or "-",
                     (line["next"] or "never")[:19],
                 )
                 for line in lines
