@@ -193,9 +193,10 @@ class Restore:
                 self._take(pool, note.segment, note.sequence)
         elif isinstance(note, notes.SegmentDone) and self._is_ours(note.snapshot):
             segment = self._segments.setdefault(note.segment, _Segment())
-            segment.failed.update(path for path, _ in note.failed)
+            segment.failed.update(path for path, _ in (*note.failed, *note.torn))
             segment.failures = note.failures
             self._finisher.fail(note.failed)
+            self._finisher.tear(note.torn)
             if segment.parcels < 0:
                 segment.parcels = note.parcels
                 # A letter may be lost while its parcel is there: what was not named is tried all the same.

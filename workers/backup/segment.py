@@ -159,10 +159,12 @@ def _same_data(entry: Entry, found: ReadItem, mark: Mark) -> bool:
 
 
 def _described(item: WorkItem, found: ReadItem) -> Described:
+    # The parts of a file that grows or shrinks meanwhile are parts of the one that was planned.
+    size = found.size if item.part_length == WHOLE else item.size
     return Described(
         item.path,
         item.kind,
-        found.size,
+        size,
         found.stamp,
         found.meta,
         found.ranges,
