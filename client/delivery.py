@@ -66,10 +66,8 @@ def delivery_area(installation: Installation, job: bytes) -> Iterator[str]:
     home.delivery.mkdir(OWNER_ONLY_DIR, parents=True, exist_ok=True)
     _sweep(home.delivery, settings)
     folder = home.delivery / job.hex()
-    folder.mkdir(OWNER_ONLY_DIR)
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    lock = _claim(folder)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if area != home.delivery.as_uri():
             _remember(folder / _AREA, area)
             # Makes a missing folder; and whatever opening the area needs is loaded before openers are forked.
@@ -77,6 +75,24 @@ def delivery_area(installation: Installation, job: bytes) -> Iterator[str]:
         yield area
     finally:
         _remove(folder, settings)
+        os.close(lock)
+
+
+def _claim(folder: Path) -> int:
+    """Make the folder and lock it; returns the lock. Another command's sweep may find it before it is locked."""
+    while True:
+        folder.mkdir(OWNER_ONLY_DIR, exist_ok=True)
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.fstat(lock).st_nlink:
+                return lock
+        except BaseException:
+            os.close(lock)
+            raise
         os.close(lock)
 
 

@@ -23,7 +23,7 @@ from client.installation import Installation, initialise
 from client.job import Job
 from client.listing import list_snapshots
 from client.onlooker import Onlooker, Sighting
-from client.output import shown, size, table, time_of_ns
+from client.output import shown, size, table, time_of_ns, to_the_second
 from client.restore.run import Restore, Restored
 from client.restore.target import FolderTarget
 from client.restore.wanted import Wanted
@@ -110,7 +110,7 @@ class _Demo:
             self._back_up("again, unchanged")
             for line in list_snapshots(self._session, self._vault):
                 _say(
-                    f"Snapshot {line['id'][:12]} of {time_of_ns(line['time_ns'])[:19]}: "
+                    f"Snapshot {line['id'][:12]} of {to_the_second(time_of_ns(line['time_ns']))}: "
                     f"{line['files']} files, {size(line['bytes'])}"
                 )
             self._restore()

@@ -113,19 +113,21 @@ def run() -> None:
         sys.excepthook(*sys.exc_info())
     atexit._run_exitfuncs()  # noqa: SLF001 - what was registered is done, also by libraries
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
+        if stream is not None:  # as it is when a script started us with it closed
+            with suppress(OSError, ValueError):
+                stream.flush()
     os._exit(code)
 
 
 def _tell(error: StrongroomError, *, as_json: bool) -> int:
     if os.environ.get(DEBUG_VARIABLE):
         raise error
-    click.echo(f"strongroom: {error.message}", err=True)
-    if error.remedy:
-        click.echo(f"  -> {error.remedy}", err=True)
-    if as_json:
-        click.echo(json_line({"error": error.message, "remedy": error.remedy, "code": code_of(error)}))
+    with suppress(OSError):  # nobody reads it, or there is no room: the exit code still says it
+        click.echo(f"strongroom: {error.message}", err=True)
+        if error.remedy:
+            click.echo(f"  -> {error.remedy}", err=True)
+        if as_json:
+            click.echo(json_line({"error": error.message, "remedy": error.remedy, "code": code_of(error)}))
     return error.exit_code
 
 

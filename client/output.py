@@ -67,6 +67,11 @@ def time_of_ms(ms: int | None) -> str | None:
     return None if ms is None else time_of_ns(ms * 1_000_000)
 
 
+def to_the_second(time: str | None, otherwise: str = "-") -> str:
+    """A time of `time_of_ns` without fractions, still marked as UTC."""
+    return f"{time[:19]}Z" if time and time.endswith("Z") else time or otherwise
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print aligned columns: numbers to the right, everything else to the left."""
     texts = [[shown(str(cell)) for cell in row] for row in rows]

@@ -126,7 +126,7 @@ class Wire:
     def _reply(self) -> Reply:
         assert self._socket is not None
         reader, left = self._reader, self._longest
-        while (reply := reader.gets()) is False:
+        while (reply := _next(reader)) is False:
             data = self._socket.recv(min(_PIECE, left))
             if not data:
                 raise (
@@ -137,6 +137,18 @@ class Wire:
         if isinstance(reply, Refused):
             raise reply
         return _checked(reply)
+
+
+def _next(reader: hiredis.Reader) -> object:
+    """The reader's next reply; False when its end has not come yet.
+
+    Raises:
+        WireError: it is of no kind that can be read, or states more items than memory could hold.
+    """
+    try:
+        return reader.gets()
+    except (MemoryError, TypeError, ValueError) as error:
+        raise WireError("an answer that cannot be read") from error
 
 
 def _checked(reply: object) -> Reply:

@@ -69,6 +69,8 @@ class SegmentDone(_Note, frozen=True, tag="segment-done"):
     """How many paths all notes of the segment name: a note that was lost is missed."""
     snapshot: bytes = b""
     """What was delivered from, 16 bytes; empty for a listing."""
+    torn: tuple[tuple[bytes, str], ...] = ()
+    """Files that are delivered as they were read, but were not whole then."""
 
 
 class Outcome(_Note, frozen=True, tag="outcome"):

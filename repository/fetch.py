@@ -49,6 +49,8 @@ class FetchRoom(NamedTuple):
 
     sealed: memoryview
     plain: memoryview
+    together: bool = False
+    """Whether payloads stay good side by side."""
 
 
 def fetch_room(together: int = 0) -> FetchRoom:
@@ -58,7 +60,7 @@ def fetch_room(together: int = 0) -> FetchRoom:
         together: the payloads of one fetch stay good up to this many sealed bytes; with 0, each is only good until
             the next one is asked for.
     """
-    return FetchRoom(scratch(MAX_READ), scratch(max(together, sealed_length(MAX_CHUNK))))
+    return FetchRoom(scratch(MAX_READ), scratch(max(together, sealed_length(MAX_CHUNK))), together > 0)
 
 
 class Fetcher:
@@ -84,7 +86,7 @@ class Fetcher:
         self._vault = vault
         self._keys = keys
         self._index = index
-        self._sealed, self._plain = room or fetch_room()
+        self._sealed, self._plain, self._together = room or fetch_room()
         self._used = 0
 
     def fetch(self, chunk_ids: Iterable[bytes]) -> Iterator[Fetched | FetchFailure]:
@@ -139,6 +141,9 @@ class Fetcher:
         context = self._vault.header(Kind.CHUNK, at.epoch, wanted.chunk_id).encode()
         if self._used + len(sealed) > len(self._plain):
             self._used = 0
+            if self._together:
+                # More than was spoken of: what was handed out keeps the old room, and stays good.
+                self._plain = scratch(len(self._plain))
         plain = self._plain[self._used :]
         try:
             length = open_into(self._keys.dek(at.epoch), context, sealed, plain)

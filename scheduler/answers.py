@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from config.settings import Schedule
 from crypto.registry import Enrolled, Registry
 from scheduler import schedules
 from scheduler.errors import Refused
@@ -28,7 +29,16 @@ def answer(parts: Parts, registry: Registry, operator: Enrolled, about: str, now
         if operator.vaults is None or vault.id in operator.vaults
     }
     if about == "schedules":
-        return msgspec.json.encode(_schedules(parts, names, now_ms))
+        everybodys = {vault.name for vault in registry.vaults}
+        # Who may see all vaults also sees what names none: a slip of the pen would otherwise mean no backups, silently.
+        astray = operator.vaults is None
+        return msgspec.json.encode(
+            [
+                _schedule(parts, schedule, now_ms, known=schedule.vault in everybodys)
+                for schedule in parts.schedules
+                if schedule.vault in names.values() or (astray and schedule.vault not in everybodys)
+            ]
+        )
     if about == "jobs":
         return msgspec.json.encode(_jobs(parts, names))
     raise Refused(
@@ -36,26 +46,20 @@ def answer(parts: Parts, registry: Registry, operator: Enrolled, about: str, now
     )
 
 
-def _schedules(parts: Parts, names: dict[bytes, str], now_ms: int) -> list[dict[str, Any]]:
-    found = []
-    for schedule in parts.schedules:
-        if schedule.vault not in names.values():
-            continue
-        last = parts.ledger.last_of(schedule.name)
-        found.append(
-            {
-                "name": schedule.name,
-                "vault": schedule.vault,
-                "paths": list(schedule.paths),
-                "cron": schedule.cron,
-                "timezone": schedule.timezone,
-                "tags": list(schedule.tags),
-                "last": last.slot_ms if last else None,
-                "last_state": _state(last) if last else None,
-                "next": schedules.next_slot(schedule, now_ms),
-            }
-        )
-    return found
+def _schedule(parts: Parts, schedule: Schedule, now_ms: int, *, known: bool) -> dict[str, Any]:
+    last = parts.ledger.last_of(schedule.name)
+    return {
+        "name": schedule.name,
+        "vault": schedule.vault,
+        "paths": list(schedule.paths),
+        "cron": schedule.cron,
+        "timezone": schedule.timezone,
+        "tags": list(schedule.tags),
+        "last": last.slot_ms if last else None,
+        "last_state": _state(last) if last else None,
+        "next": schedules.next_slot(schedule, now_ms) if known else None,
+        "problem": None if known else "there is no such vault",
+    }
 
 
 def _jobs(parts: Parts, names: dict[bytes, str]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import click
 
 from client.installation import Installation
 from client.listing import ask
-from client.output import json_line, json_option, table, time_of_ms
+from client.output import json_line, json_option, table, time_of_ms, to_the_second
 from client.session import open_session
 
 
@@ -29,8 +29,8 @@ def command(as_json: bool) -> None:
                 line.get("vault", ""),
                 line.get("state", ""),
                 line.get("code") or "-",
-                (line["created"] or "-")[:19],
-                (line["finished"] or "-")[:19],
+                to_the_second(line["created"]),
+                to_the_second(line["finished"]),
                 line.get("attempts", 0),
             )
             for line in lines

@@ -8,7 +8,7 @@ import click
 from client.arguments import snapshot_path
 from client.installation import Installation
 from client.listing import Line, list_entries, path_of
-from client.output import json_line, json_option, path_fields, shown, time_of_ns
+from client.output import json_line, json_option, path_fields, shown, time_of_ns, to_the_second
 from client.session import open_session
 
 
@@ -41,7 +41,7 @@ def _words(line: Line) -> str:
     path = shown(path_of(line))
     if "error" in line:
         return f"{'?' * 10} {path}  ({shown(str(line['error']))})"
-    when = time_of_ns(int(line.get("mtime_ns", 0)))[:19]
+    when = to_the_second(time_of_ns(int(line.get("mtime_ns", 0))))
     if "object" in line:
         kept = str(line["object"].get("storage_class", "STANDARD"))
         return f"{'object':<10} {shown(kept):<16} {line.get('size', 0):>12} {when} {path}"

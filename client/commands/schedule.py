@@ -4,7 +4,7 @@ import click
 
 from client.installation import Installation
 from client.listing import ask
-from client.output import json_line, json_option, table, time_of_ms
+from client.output import json_line, json_option, table, time_of_ms, to_the_second
 from client.session import open_session
 
 
@@ -33,9 +33,9 @@ def list_schedules(as_json: bool) -> None:
                     line.get("vault", ""),
                     line.get("cron", ""),
                     line.get("timezone", ""),
-                    (line["last"] or "never")[:19],
-                    line.get("last_state") or "-",
-                    (line["next"] or "never")[:19],
+                    to_the_second(line["last"], "never"),
+                    line.get("problem") or line.get("last_state") or "-",
+                    to_the_second(line["next"], "never"),
                 )
                 for line in lines
             ],

@@ -7,7 +7,16 @@ import click
 
 from client.installation import Installation
 from client.listing import list_snapshots
-from client.output import EXIT_INCOMPLETE, json_line, json_option, size, table, tell_paths, time_of_ns
+from client.output import (
+    EXIT_INCOMPLETE,
+    json_line,
+    json_option,
+    size,
+    table,
+    tell_paths,
+    time_of_ns,
+    to_the_second,
+)
 from client.session import open_session
 
 
@@ -31,7 +40,7 @@ def command(ctx: click.Context, vault: str, as_json: bool) -> None:
             [
                 (
                     line["id"][:12],
-                    line["time"][:19],
+                    to_the_second(line["time"]),
                     line["hostname"],
                     line["files"],
                     size(line["bytes"]),

@@ -68,6 +68,8 @@ class Assembler:
             except (SourceError, ClientError) as error:
                 self._abandon(key)
                 state.fail(piece.path, _reason(error))
+                if piece.part_length >= 0:
+                    state.begun(key)
         self._chunks.end()
         return files, byte_count
 
@@ -75,8 +77,11 @@ class Assembler:
         """What the segment came to; entries whose end never came are removed and named."""
         state = self._segments.pop(segment, _Segment())
         for key in [key for key in self._growing if key in state.started]:
+            is_part = self._growing[key].is_part
             self._abandon(key)
             state.fail(key[0], "its end was not delivered")
+            if is_part:
+                state.begun(key)
         return SegmentReport(
             segment,
             tuple(state.failed.items()),
@@ -192,6 +197,10 @@ class _Segment:
 
     def fail(self, path: bytes, why: str) -> None:
         self.failed.setdefault(path, why)
+
+    def begun(self, key: _EntryKey) -> None:
+        """A part that failed: told as one without length, or the finisher would not know of a file with no other."""
+        self.parts.append(Part(key[0], 0, key[1], 0, b""))
 
     def add_link(self, piece: Piece, meta: Meta) -> None:
         self.links.append(LinkName(piece.path, meta.dev, meta.ino, piece.size, piece.digest))

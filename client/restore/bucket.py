@@ -72,7 +72,7 @@ class BucketTarget:
         completed = 0
         for path, parts in finisher.parts.items():
             try:
-                if path in finisher.failed or not covered(parts):
+                if finisher.is_lost(path) or not covered(parts):
                     finisher.fail([(path, "a part of it was not delivered")])
                     continue
                 key = key_of(self._place.folder, path, finisher.strip)

@@ -28,8 +28,9 @@ class ParcelChunks:
     def __init__(self) -> None:
         self._zstd = zstandard.ZstdDecompressor()
         self._slots: list[memoryview] = []
-        self._held: list[int] = []
-        self._used = 0
+        self._free: list[memoryview] = []
+        self._recent: dict[int, memoryview] = {}
+        """The slot of each chunk that is decompressed, the one that was asked for last at the end."""
         self._views: dict[int, memoryview] = {}
         self._chunks: Sequence[ChunkInfo] = ()
         self._starts: list[int] = []
@@ -38,7 +39,8 @@ class ParcelChunks:
     def begin(self, chunks: Sequence[ChunkInfo], payload: memoryview) -> None:
         """Turn to the next parcel: its chunks lie one after another in `payload`."""
         self._views.clear()
-        self._used = 0
+        self._recent.clear()
+        self._free = list(self._slots)
         self._chunks, self._payload = chunks, payload
         self._starts = [0, *accumulate(chunk.length for chunk in chunks)]
 
@@ -55,6 +57,8 @@ class ParcelChunks:
         chunk = self._views.get(number)
         if chunk is None:
             chunk = self._open(number)
+        elif (slot := self._recent.pop(number, None)) is not None:
+            self._recent[number] = slot
         if offset < 0 or length < 0 or offset + length > len(chunk):
             raise ChunkUnusable("the parcel refers to bytes beyond the end of a chunk")
         return chunk[offset : offset + length]
@@ -75,22 +79,26 @@ class ParcelChunks:
             raise ChunkUnusable(
                 f"codec {codec} is not known here", remedy="use a newer release of Strongroom"
             )
-        view = self._free_slot(number)[:raw_length]
-        self._decompress(data, view)
-        self._views[number] = view
+        slot = self._slot()
+        view = slot[:raw_length]
+        try:
+            self._decompress(data, view)
+        except BaseException:
+            self._free.append(slot)
+            raise
+        self._views[number], self._recent[number] = view, slot
         return view
 
-    def _free_slot(self, number: int) -> memoryview:
-        """The buffer that was filled longest ago; what it held is forgotten."""
-        slot = self._used % SLOTS
-        if slot == len(self._slots):
+    def _slot(self) -> memoryview:
+        """A buffer to decompress into: that of the chunk which nobody has asked for the longest, if all are in use."""
+        if self._free:
+            return self._free.pop()
+        if len(self._slots) < SLOTS:
             self._slots.append(scratch(MAX_CHUNK))
-            self._held.append(number)
-        if self._used >= SLOTS:
-            self._views.pop(self._held[slot], None)
-        self._held[slot] = number
-        self._used += 1
-        return self._slots[slot]
+            return self._slots[-1]
+        oldest = next(iter(self._recent))
+        del self._views[oldest]
+        return self._recent.pop(oldest)
 
     def _decompress(self, data: memoryview, out: memoryview) -> None:
         try:

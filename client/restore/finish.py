@@ -28,6 +28,8 @@ class Finisher:
 
     def __init__(self, strip: bytes) -> None:
         self.failed: dict[bytes, str] = {}
+        """Why a path is not what it should be: it was not delivered, or was not whole when it was backed up."""
+        self._torn: set[bytes] = set()
         self.notes: list[Note] = []
         self.strip = strip
         self.parts: dict[bytes, list[Part]] = defaultdict(list)
@@ -38,6 +40,18 @@ class Finisher:
         """Note what could not be delivered; the first reason for a path stays."""
         for path, why in failed:
             self.failed.setdefault(path, why)
+            self._torn.discard(path)
+
+    def tear(self, torn: Iterable[Note]) -> None:
+        """Note what is delivered as it was read, although it was not whole then."""
+        for path, why in torn:
+            if path not in self.failed:
+                self.failed[path] = why
+                self._torn.add(path)
+
+    def is_lost(self, path: bytes) -> bool:
+        """Whether there is nothing to put in place."""
+        return path in self.failed and path not in self._torn
 
     def add(
         self,
@@ -74,7 +88,7 @@ class Finisher:
     def _finish_parts(self, writer: TreeWriter, path: bytes, parts: list[Part]) -> bool:
         """Step 1."""
         try:
-            if path not in self.failed and covered(parts):
+            if not self.is_lost(path) and covered(parts):
                 meta = file_meta(parts[0].meta, path)
                 self.notes += writer.finish_file(writer.open_part(path, parts[0].size), path, meta)
                 return True
@@ -88,7 +102,7 @@ class Finisher:
         """Step 2."""
         first: dict[tuple[int, int, int, bytes], bytes] = {}
         for name in sorted(self._links, key=lambda each: each.path):
-            if name.path in self.failed:
+            if self.is_lost(name.path):
                 continue
             existing = first.setdefault((name.device, name.inode, name.size, name.digest), name.path)
             if existing == name.path:

@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 from client.arguments import LATEST
 from client.delivery import area_of, delivery_area
-from client.errors import ClientError, Interrupted, JobFailed
+from client.errors import Interrupted, JobFailed
 from client.job import POLL_S, Finished, Job
 from client.progress import Meter, Silent, silent
 from client.restore.audit import name_missing
 from client.restore.finish import Finisher
 from client.restore.messages import EndSegment, SegmentReport, Take, Took
 from client.restore.opener import OpenerTask
-from client.restore.pool import OpenerPool
+from client.restore.pool import OpenerLost, OpenerPool
 from client.restore.target import Target
 from client.restore.wanted import Wanted
 from client.session import Session
@@ -96,6 +96,7 @@ class Restore:
 
         Raises:
             Interrupted: Ctrl-C; complete files are in place, nothing else is.
+            OpenerLost: an opener died. Nothing is put in place: which file it was writing, nobody knows.
         """
         begun = time.monotonic()
         trouble: StrongroomError | None = None
@@ -115,6 +116,8 @@ class Restore:
                     pool.forget_parcels()
                     self._job.cancel()
                     self._drain(pool)
+                except OpenerLost:
+                    raise
                 except StrongroomError as error:
                     trouble = error
                     self._drain(pool)
@@ -190,9 +193,10 @@ class Restore:
                 self._take(pool, note.segment, note.sequence)
         elif isinstance(note, notes.SegmentDone) and self._is_ours(note.snapshot):
             segment = self._segments.setdefault(note.segment, _Segment())
-            segment.failed.update(path for path, _ in note.failed)
+            segment.failed.update(path for path, _ in (*note.failed, *note.torn))
             segment.failures = note.failures
             self._finisher.fail(note.failed)
+            self._finisher.tear(note.torn)
             if segment.parcels < 0:
                 segment.parcels = note.parcels
                 # A letter may be lost while its parcel is there: what was not named is tried all the same.
@@ -240,15 +244,11 @@ class Restore:
 
     def _drain(self, pool: OpenerPool) -> None:
         """Let the openers finish what they were given, and have them report on segments that never ended."""
-        try:
-            for number, segment in self._segments.items():
-                if segment.parcels < 0:
-                    pool.give(EndSegment(number))
-            while pool.busy:
-                self._read(pool, POLL_S)
-        except ClientError as error:
-            # An opener died: its segments count as damaged, and the audit names what they should have delivered.
-            self._finisher.notes.append((b"/", error.message))
+        for number, segment in self._segments.items():
+            if segment.parcels < 0:
+                pool.give(EndSegment(number))
+        while pool.busy:
+            self._read(pool, POLL_S)
 
     def _audit(self) -> None:
         """Name what should be there and is not, after parcels were lost or damaged."""

@@ -32,7 +32,10 @@ MAX_SAID: Final = 200
 MAX_SKEW_S: Final = 15 * 60
 """How far a client's clock may be off before S3 refuses its signatures."""
 
-_CREDENTIALS = "check the credentials: profile=NAME in the URI, or the usual AWS environment, files and roles"
+_CREDENTIALS = (
+    "check the credentials: profile=NAME in the URI, STRONGROOM_S3_* for the embedded stack (it reads them when it "
+    "starts), or the usual AWS environment, files and roles of a worker"
+)
 _POLICY = "check the role's IAM policy and the bucket's policy"
 _CLOCK = "set this machine's clock, best by NTP"
 _AGAIN = ""

@@ -1,11 +1,14 @@
 import fcntl
 import os
 import secrets
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from client import delivery
 from client.delivery import ParcelReader, area_of, delivering_to, delivery_area, parcel_name
 from client.errors import BadArgument
 from client.installation import Installation
@@ -54,6 +57,25 @@ def test_folders_of_dead_commands_are_removed_and_of_living_ones_are_not(tmp_pat
         assert not dead.exists()
         assert (living / "0-0").exists()
     os.close(lock)
+
+
+def test_a_folder_that_another_command_sweeps_before_it_is_locked_is_made_again(tmp_path: Path):
+    home, settings, over = Home(tmp_path), Settings().store, threading.Event()
+    home.delivery.mkdir(parents=True)
+
+    def sweep() -> None:
+        while not over.is_set():
+            delivery._sweep(home.delivery, settings)
+
+    with ThreadPoolExecutor(1) as pool:
+        sweeping = pool.submit(sweep)
+        try:
+            for number in range(300):
+                with delivery_area(installation(tmp_path), number.to_bytes(16, "big")):
+                    assert (home.delivery / number.to_bytes(16, "big").hex()).is_dir()
+        finally:
+            over.set()
+        sweeping.result()
 
 
 def test_parcels_are_read_whole_and_removed(tmp_path: Path):

@@ -97,3 +97,22 @@ def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str]):
 def test_codes_of_errors():
     assert code_of(BadArgument("x")) == "bad-argument"
     assert code_of(JobFailed("kms-key-disabled", "x")) == "kms-key-disabled"
+
+
+def test_closed_and_full_outputs_do_not_change_how_the_command_ends(tmp_path: Path):
+    command, environment = python_command("client.main")
+    environment = {**environment, "STRONGROOM_HOME": str(tmp_path / "none")}
+
+    def ended(words: str) -> tuple[int, str]:
+        script = f'"$@" {words}'
+        found = subprocess.run(
+            ["/bin/sh", "-c", script, "sh", *command], env=environment, capture_output=True, check=False
+        )
+        return found.returncode, found.stderr.decode()
+
+    assert ended("--help >&-") == (0, "")
+    assert ended("--help 2>&-") == (0, "")
+    assert ended("no-such-verb >&- 2>&-") == (2, "")
+    code, said = ended("snapshots docs --json >/dev/full")
+    assert (code, "Traceback" in said) == (1, False)
+    assert "there is no Strongroom" in said

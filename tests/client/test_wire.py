@@ -97,6 +97,7 @@ def test_it_connects_again_after_anything_went_wrong(tmp_path: Path) -> None:
         b"*1\r\n-ERR inside\r\n",
         b"#t\r\n",
         b"%1\r\n+a\r\n+b\r\n",
+        b"%1\r\n*1\r\n:1\r\n:1\r\n",
         b"+" + b"x" * 2000,
         b"$5000\r\n" + b"x" * 4000,
     ],

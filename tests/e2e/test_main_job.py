@@ -310,6 +310,33 @@ def meddled(tree: Tree, make: Callable[[], None], opened: Path, act: Callable[[]
     pytest.fail("the worker was always faster")
 
 
+@pytest.mark.parametrize("change", ["grows", "shrinks"])
+def test_a_huge_file_that_changes_meanwhile_is_named_and_comes_back_as_it_was_read(
+    tree: Tree, change: str
+) -> None:
+    content = random.Random(12).randbytes(140 << 20)
+    disk = tree.source / "disk"
+
+    def act() -> None:
+        if change == "grows":
+            with disk.open("ab") as file:
+                file.write(b"more" * 1000)
+        else:
+            os.truncate(disk, len(content) - 1000)
+
+    result = meddled(tree, lambda: void(disk.write_bytes(content)), disk, act)
+    assert {failed["path"] for failed in result["failed"]} == {str(disk)}
+    done, target = tree.restore(f"{result['snapshot']}:{tree.source}", code=3)
+    assert [failed["path"] for failed in done["failed"]] == [str(disk)]
+    back = (target / "disk").read_bytes()
+    assert len(back) == len(content)
+    assert back[:-1000] == content[:-1000]
+
+
+def void(_: object) -> None:
+    """Takes what nobody needs."""
+
+
 def test_a_file_that_vanishes_is_named_and_the_rest_is_intact(tree: Tree) -> None:
     noise = random.Random(9).randbytes(48 << 20)
     first, gone = tree.source / "first", tree.source / "gone"

@@ -71,6 +71,21 @@ def test_every_chunk_comes_once_in_any_order(repo: "Repo", stored: Stored) -> No
     assert bad == {}
 
 
+@pytest.mark.parametrize("room", [200_000, 60_000])
+def test_payloads_of_one_fetch_stay_good_side_by_side_also_if_there_are_more_than_said(
+    repo: "Repo", stored: Stored, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    manifest, _, index = stored
+    monkeypatch.setattr(fetch_module, "MAX_CHUNK", 20_000)
+    together = fetch_module.fetch_room(room)
+    fetcher = Fetcher(repo.store, repo.vault, repo.keys, index, together)
+    held = [got for got in fetcher.fetch(ids(manifest)) if isinstance(got, Fetched)]
+    assert sum(len(got.payload) for got in held) > 60_000
+    inflate = Decompressor()
+    plain = [bytes(inflate.decompress(got.codec, got.payload, got.raw_len)) for got in held]
+    assert b"".join(plain) == DATA
+
+
 def test_neighbours_are_read_together_and_far_ones_apart(
     repo: "Repo", stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,9 +15,14 @@ SCHEDULES = (
 )
 
 
-def ask(world: World, about: str, operator: Identity | None = None) -> Any:
+def ask(
+    world: World,
+    about: str,
+    operator: Identity | None = None,
+    planned: tuple[Schedule, ...] = SCHEDULES,
+) -> Any:
     body = world.body(job.ASK, vault=bytes(16), about=job.AskSpec("", world.people.client.public, about))
-    verdict = submit.submit(world.parts(schedules=SCHEDULES), world.sign(body, operator), NOW)
+    verdict = submit.submit(world.parts(schedules=planned), world.sign(body, operator), NOW)
     assert verdict.state == "done", verdict
     return msgspec.json.decode(notes.open_answer(world.people.client, body.job, verdict.outcome))
 
@@ -58,6 +63,16 @@ def test_an_operator_sees_only_its_own_vaults(world: World) -> None:
     assert [each["vault"] for each in ask(world, "schedules", world.people.narrow)] == ["pictures"]
     assert ask(world, "jobs", world.people.narrow) == []
     assert world.registry.vault(OTHER_VAULT).name == "pictures"
+
+
+def test_a_schedule_of_no_vault_is_shown_with_its_problem_to_who_may_see_all(world: World) -> None:
+    planned = (*SCHEDULES, msgspec.structs.replace(SCHEDULES[0], name="typo", vault="documnets"))
+    found = {each["name"]: each for each in ask(world, "schedules", planned=planned)}
+    assert found["typo"]["problem"] == "there is no such vault"
+    assert found["typo"]["next"] is None
+    assert found["nightly"]["problem"] is None
+    narrow = ask(world, "schedules", world.people.narrow, planned)
+    assert [each["name"] for each in narrow] == ["weekly"]
 
 
 @pytest.mark.parametrize("about", ["", "passwords", "__class__"])

@@ -176,6 +176,11 @@ def span(item: WorkItem) -> int:
     return item.size if item.part_length == WHOLE else item.part_length
 
 
+def things(items: Iterable[WorkItem]) -> int:
+    """How many files, folders and so on items are: the parts of a huge file are one."""
+    return sum(item.part_offset == 0 for item in items)
+
+
 class _Old(NamedTuple):
     """A manifest of the parent, and how many changes in its range may become a patch of it."""
 

@@ -32,7 +32,7 @@ from repository.vault import read_config
 from sources.patterns import Patterns
 from sources.source import Note, Source
 from workers.admission import Stray
-from workers.backup.cut import Kept, Segment, cut, span, taper
+from workers.backup.cut import Kept, Segment, cut, span, taper, things
 from workers.backup.epoch import open_epoch
 from workers.backup.parts import Seams
 from workers.backup.session import BackupSession, log_damaged
@@ -115,7 +115,7 @@ def _plan_anew(session: BackupSession, reporter: Reporter) -> Plan:
             _hand_out(session, epoch, tally.segments, piece)
             tally.segments += 1
             items = piece.all_items()
-            tally.files += len(items)
+            tally.files += things(items)
             tally.bytes += sum(span(item) for item in items)
             teller.tell()
     teller.tell(last=True)

@@ -162,7 +162,7 @@ class SegmentWriter:
         known = self._known_of(item)
         if known is not None and known.entry.stamp == item.stamp:
             self._builder.keep_entry(known.manifest, known.entry)
-            self._kept += item.kind == "f"
+            self._kept += item.kind == "f" and item.part_offset == 0
         elif item.kind == "f":
             self._read(item, known)
         else:
@@ -191,9 +191,9 @@ class SegmentWriter:
             # Only its times or its mode changed: the chunks are there already.
             stream.rollback(mark)
             self._builder.keep(_described(item, found), known.manifest, known.entry)
-            self._kept += 1
+            self._kept += item.part_offset == 0
             return
-        self._new += 1
+        self._new += item.part_offset == 0
         place = self._content.find(mark) if mark.end > mark.start else None
         if place is None or not stream.rollback(mark):
             # What has left the buffer is in chunks already, whether a file refers to them or not.
@@ -219,10 +219,12 @@ def _same_data(entry: Entry, found: ReadItem, mark: Mark) -> bool:
 
 
 def _described(item: WorkItem, found: ReadItem) -> Described:
+    # The parts of a file that grows or shrinks meanwhile are parts of the one that was planned.
+    size = found.size if item.part_length == WHOLE else item.size
     return Described(
         item.path,
         item.kind,
-        found.size,
+        size,
         found.stamp,
         found.meta,
         found.ranges,

@@ -24,6 +24,7 @@ from repository.errors import FormatError, InvalidName, ObjectExists, ObjectMiss
 from repository.manifest import Done, Manifest, ManifestRef, WorkPatch
 from repository.vault import FIRST_EPOCH, new_config, read_vault_header, require_create_once, write_config
 from workers.admission import Stray
+from workers.backup.cut import span, things
 from workers.backup.segment import Outcome, PatchOrder, SegmentWriter
 from workers.backup.session import BackupSession, log_damaged
 from workers.process import now_ms
@@ -116,7 +117,7 @@ def _describe(session: BackupSession, reporter: Reporter, segment: bytes, number
     with suppress(ObjectExists):
         write_done(session.store, session.vault, session.keys, epoch, segment, done)
     items = work.items + [item for patch in work.patches for item in patch.items]
-    reporter.note(notes.Progress(number, len(items), sum(item.size for item in items)))
+    reporter.note(notes.Progress(number, things(items), sum(map(span, items))))
 
 
 def _parents(session: BackupSession, refs: list[ManifestRef]) -> list[Manifest]:

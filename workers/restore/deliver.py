@@ -32,12 +32,15 @@ def deliver_segment(session: RestoreSession, reporter: Reporter, snapshot_id: st
     try:
         manifest = read_manifest(session.store, session.vault, session.keys, ref)
     except RepositoryError as error:
-        failed = [_unreadable(ref, error)]
+        failed, torn = [_unreadable(ref, error)], []
     else:
         failed = _Delivery(session, reporter, writer, manifest, snapshot.id).run(number)
-        failed += _torn(session, snapshot, manifest, {path for path, _ in failed})
+        torn = _torn(session, snapshot, manifest, {path for path, _ in failed})
+    count = len(failed) + len(torn)
     for group in in_letters(failed):
-        reporter.note(notes.SegmentDone(number, writer.sequence, group, len(failed), snapshot.id))
+        reporter.note(notes.SegmentDone(number, writer.sequence, group, count, snapshot.id))
+    for group in in_letters(torn) if torn else ():
+        reporter.note(notes.SegmentDone(number, writer.sequence, (), count, snapshot.id, group))
     reporter.report(report.SEGMENT, segment=number)
 
 

@@ -10,6 +10,7 @@ from crypto import notes, parcel
 from crypto.parcel import ParcelTable
 from crypto.sealing import Buffer
 from repository.errors import ObjectExists
+from workers.admission import Stray
 from workers.reporting import Reporter
 from workers.restore.session import RestoreSession
 
@@ -45,7 +46,10 @@ class ParcelWriter:
 
         Raises:
             StoreError: the delivery area is full or not to be reached.
+            Stray: the requester is gone; the rest of the segment is of no use.
         """
+        if not self._session.is_wanted():
+            raise Stray("the requester has gone")
         job = self._session.job
         keys = self._session.own.process.keys()
         name = parcel_name(job.id, self._segment, self.sequence)

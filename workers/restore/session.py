@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from config.errors import StrongroomError
+from config.home import OWNER_ONLY_DIR
 from crypto.job import ListSpec, RestoreSpec
 from repository.buffers import Reused
 from repository.catalog import read_manifest, read_snapshot, read_snapshots
@@ -105,6 +106,30 @@ class RestoreSession:
         place = parse_place(area)
         self.delivery_folder: Path | None = place.path if isinstance(place, FolderPlace) else None
         self.keys = VaultKeys(own.process, job, self.store, send)
+
+    def open_delivery(self) -> None:
+        """Make the job's place in the delivery area, if that is a folder; its requester, who may have, removes it.
+
+        Raises:
+            ForeignDelivery: it cannot be made.
+        """
+        folder = self._job_folder
+        if folder is not None:
+            try:
+                folder.mkdir(OWNER_ONLY_DIR, exist_ok=True)
+            except OSError as error:
+                raise ForeignDelivery(
+                    f"the delivery area cannot be used: {error.strerror}",
+                    remedy="check the folder and its permissions",
+                ) from error
+
+    def is_wanted(self) -> bool:
+        """False once the requester has removed the job's place: nobody will take what is delivered there."""
+        return self._job_folder is None or self._job_folder.is_dir()
+
+    @property
+    def _job_folder(self) -> Path | None:
+        return None if self.delivery_folder is None else self.delivery_folder / self.job.id.hex()
 
     def prove_vault(self) -> None:
         """Refuse a repository that is not the vault's, or whose key is not to be had, before anything else.

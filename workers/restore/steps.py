@@ -31,6 +31,7 @@ def plan_restore(session: RestoreSession, reporter: Reporter) -> None:
     if not isinstance(session.spec, RestoreSpec):
         raise WrongSpec("this job is no restore")
     session.prove_vault()
+    session.open_delivery()
     snapshot = session.snapshot(session.spec.snapshot)
     session.require_path(snapshot)
     count = len(session.segments(snapshot))
@@ -54,6 +55,7 @@ def list_snapshot(session: RestoreSession, reporter: Reporter) -> None:
     if not isinstance(spec, ListSpec):
         raise WrongSpec("this job is no listing")
     session.prove_vault()
+    session.open_delivery()
     writer = ParcelWriter(session, reporter, 0)
     if not spec.snapshot:
         damaged: list[bytes] = []

@@ -6,6 +6,8 @@ import pytest
 from blake3 import blake3
 
 from client.restore.assembler import Assembler
+from client.restore.finish import Finisher
+from client.restore.staging import Staging
 from crypto.parcel import OpenParcel
 from sources.s3 import metadata as objects
 from sources.s3.metadata import ObjectMeta
@@ -188,6 +190,31 @@ def test_parts_of_a_huge_file_are_reported_and_stay_for_the_finisher(assembler: 
     parts = [part for segment in (2, 3) for part in assembler.end_segment(segment).parts]
     assert [(part.offset, part.length) for part in parts] == [(0, 10_000), (10_000, 10_000)]
     assert (tmp_path / "huge").read_bytes() == data
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_a_huge_file_of_which_no_part_is_whole_leaves_nothing(tmp_path: Path, damaged: bool):
+    staging = Staging(tmp_path / "out")
+    assembler = Assembler(staging.folder, b"")
+    maker = ParcelMaker()
+    maker.piece(
+        b"/huge",
+        "f",
+        size=20_000,
+        part_length=10_000,
+        digest=bytes(32),
+        extents=(maker.chunk(bytes(10_000)), 0, 10_000),
+        last=damaged,
+    )
+    give(assembler, maker)
+    report = assembler.end_segment(0)
+    assembler.close()
+    finisher = Finisher(b"")
+    finisher.fail(report.failed)
+    finisher.add(report.dirs, report.links, report.parts, report.notes)
+    assert finisher.finish(staging) == 0
+    assert list(finisher.failed) == [b"/huge"]
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_segment_that_is_delivered_twice_changes_nothing(assembler: Assembler, tmp_path: Path):

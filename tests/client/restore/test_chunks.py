@@ -1,7 +1,10 @@
 import os
+from contextlib import suppress
 
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from client.errors import ChunkUnusable
 from client.restore.chunks import MAX_CHUNK, SLOTS, ParcelChunks
@@ -33,6 +36,34 @@ def test_more_chunks_than_buffers_in_any_order():
     chunks = opened(maker)
     for number in [*range(3 * SLOTS), *reversed(range(3 * SLOTS)), 0, 0, SLOTS]:
         assert chunks.view(number, 0, 4000) == data[number]
+
+
+@given(st.lists(st.integers(0, 3 * SLOTS - 1), max_size=60))
+def test_what_was_asked_for_last_stays_good_in_whatever_order(numbers: list[int]):
+    maker = ParcelMaker()
+    data = [b"%d" % number * 500 for number in range(3 * SLOTS)]
+    for each in data:
+        maker.chunk(each)
+    chunks = opened(maker)
+    views = [(number, chunks.view(number, 0, len(data[number]))) for number in numbers]
+    # One chunk among others may be asked for a hundred times: the others count, and not how often.
+    last = list(dict.fromkeys(reversed(numbers)))[:SLOTS]
+    for number, view in views[::-1]:
+        if number not in last:
+            break
+        assert view == data[number]
+
+
+def test_damaged_chunks_use_no_buffer_up():
+    maker = ParcelMaker()
+    for _ in range(2 * SLOTS):
+        maker.chunk(b"good" * 100)
+    maker.payload = [b"".join([each[:-1], b"?"]) for each in maker.payload[:-1]] + maker.payload[-1:]
+    chunks = opened(maker)
+    for number in range(2 * SLOTS - 1):
+        with suppress(ChunkUnusable):
+            chunks.view(number, 0, 400)
+    assert chunks.view(2 * SLOTS - 1, 0, 400) == b"good" * 100
 
 
 def test_the_next_parcel_does_not_see_the_chunks_of_the_last():

@@ -81,6 +81,30 @@ def test_a_file_in_parts_of_which_one_is_missing_is_removed_and_named(tmp_path: 
         assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_in_parts_that_was_torn_when_it_was_read_is_there_and_named(tmp_path: Path):
+    staging = Staging(tmp_path)
+    (staging.folder / "huge").write_bytes(bytes(100))
+    finisher = Finisher(b"")
+    finisher.tear([(b"/huge", "was not whole when it was backed up: grew")])
+    finisher.add((), (), [part(0, 60), part(60, 40)], ())
+    assert finisher.finish(staging) == 1
+    assert list(finisher.failed) == [b"/huge"]
+    assert (tmp_path / "huge").stat().st_size == 100
+
+
+def test_a_torn_file_of_which_a_part_is_lost_is_not_kept(tmp_path: Path):
+    for order in (1, -1):
+        staging = Staging(tmp_path)
+        (staging.folder / "huge").write_bytes(bytes(100))
+        finisher = Finisher(b"")
+        words = [finisher.tear, finisher.fail]
+        for say in words[::order]:
+            say([(b"/huge", "why")])
+        finisher.add((), (), [part(0, 60), part(60, 40)], ())
+        assert finisher.finish(staging) == 0
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_where_paths_land():
     target = Path("/t")
     assert landing(target, b"", b"/a/b") == b"/t/a/b"

@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import signal
 import threading
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from client.errors import Interrupted, JobFailed
+from client.restore.pool import OpenerLost
 from client.restore.run import Restore
 from client.restore.staging import PREFIX
 from client.restore.target import FolderTarget
@@ -238,6 +240,25 @@ def test_a_command_that_is_killed_leaves_no_file_under_its_own_name(
         restore(world, tmp_path / "again").run()
     assert tree(tmp_path / "again") == ALL
     assert list(world.session.installation.home.delivery.iterdir()) == [], "the next command tidies up"
+
+
+def test_an_opener_that_is_killed_leaves_no_file_under_its_own_name(
+    world: World, deliverer: Deliverer, tmp_path: Path
+):
+    def stop(segment: int, sequence: int, place: Path) -> None:
+        if (segment, sequence) == (1, 1):  # the openers have begun, and cannot be done
+            for opener in multiprocessing.active_children():
+                os.kill(opener.pid or 0, signal.SIGSTOP)
+
+    def kill(request: JobRequest) -> None:
+        world.verdict(request, "done")
+        for opener in multiprocessing.active_children():
+            opener.kill()
+
+    deliverer.spoil, deliverer.end = stop, kill
+    with world.serving(deliverer), pytest.raises(OpenerLost):
+        restore(world, tmp_path / "out").run()
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ from repository.measure import MeasuredReader, Meter
 from repository.store import ReadStore
 from tests.client.deliveries import enrolled, meta, now_ms
 from tests.repository.conftest import SMALL, Repo, repo
-from workers.admission import Job
+from workers.admission import Job, Stray
 from workers.process import Process
 from workers.reporting import Reporter
 from workers.restore import batch as batch_module
@@ -73,6 +74,7 @@ class Delivering:
         self.job = Job(ticket, issue(scheduler, ticket), b"", spec)
         self.session = RestoreSession(RestoreProcess(self.process), self.job, lambda *_, **__: None)
         self.meter = Meter()
+        self.session.open_delivery()
         measured: ReadStore = MeasuredReader(self.session.store, self.meter)
         self.session.store = measured
 
@@ -117,6 +119,28 @@ def rooms(tmp_path: Path) -> Iterator[list[Delivering]]:
     yield made
     for each in made:
         each.close()
+
+
+def test_nothing_is_delivered_to_a_requester_who_is_gone(
+    tmp_path: Path, repo: Repo, rooms: list[Delivering], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = Delivering(tmp_path, repo)
+    rooms.append(room)
+    monkeypatch.setattr(batch_module, "PARCEL_BYTES", 1 << 16)
+    place = room.home.delivery / room.job.id.hex()
+    delivered = 0
+    put = room.session.delivery.put
+
+    def put_and_leave(name: str, parts: object) -> None:
+        nonlocal delivered
+        put(name, parts)  # type: ignore[arg-type]
+        delivered += 1
+        shutil.rmtree(place)
+
+    monkeypatch.setattr(room.session.delivery, "put", put_and_leave)
+    with pytest.raises(Stray, match="gone"):
+        room.deliver()
+    assert (delivered, place.exists()) == (1, False)
 
 
 def test_a_small_file_costs_a_few_chunks_of_a_large_segment(

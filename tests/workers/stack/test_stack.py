@@ -154,14 +154,14 @@ def test_killing_the_command_ends_its_stack(tmp_path: Path, number: int) -> None
     command.send_signal(number)
     command.wait()
     command.stdout.close()
-    until(lambda: nothing_left(family, info.broker_url), 4)
+    until(lambda: nothing_left(family, info.broker_url))
 
 
 def test_killing_the_supervisor_ends_everything_and_the_next_start_cleans_up(tmp_path: Path) -> None:
     with one_shot(tmp_path) as (info, process, _):
         family = family_of(process.pid)
         kill(process.pid)
-        until(lambda: not any(is_alive(pid) for pid in family), 4)
+        until(lambda: not any(is_alive(pid) for pid in family))
         folder = socket_of(info.broker_url).parent
         assert folder.exists()
     with one_shot(tmp_path):
@@ -174,13 +174,13 @@ def test_a_killed_role_is_back_with_its_whole_family(tmp_path: Path, role: str) 
         first = children_of(process.pid)[role]
         family = family_of(first)
         kill(first)
-        until(lambda: children_of(process.pid).get(role, first) != first, 5)
-        until(lambda: not any(is_alive(pid) for pid in family), 5)
+        until(lambda: children_of(process.pid).get(role, first) != first)
+        until(lambda: not any(is_alive(pid) for pid in family))
         if role != queues.BEAT:
             queue = queues.QUEUE_OF_ROLE[role]
             app = make_app(role, Settings(), (tmp_path / "marks" / f"{role}-url").read_text())
             send(app, f"{queue}.mark", "again")
-            until((tmp_path / "marks" / "again").exists, 5)
+            until((tmp_path / "marks" / "again").exists)
             app.close()
 
 
@@ -204,7 +204,7 @@ def test_a_killed_server_is_back_and_every_role_serves_again(tmp_path: Path) -> 
     with one_shot(tmp_path) as (info, process, _):
         before = children_of(process.pid)
         kill(before["valkey"])
-        until(lambda: children_of(process.pid).get("valkey", before["valkey"]) != before["valkey"], 5)
+        until(lambda: children_of(process.pid).get("valkey", before["valkey"]) != before["valkey"])
         for role, queue in queues.QUEUE_OF_ROLE.items():
             url = (tmp_path / "marks" / f"{role}-url").read_text()
             until(lambda: answers(url), 5)  # noqa: B023 - awaited in the same turn
@@ -212,7 +212,7 @@ def test_a_killed_server_is_back_and_every_role_serves_again(tmp_path: Path) -> 
             send(app, f"{queue}.mark", f"after-{role}")
             app.close()
         for role in queues.QUEUE_OF_ROLE:
-            until((tmp_path / "marks" / f"after-{role}").exists, 20)
+            until((tmp_path / "marks" / f"after-{role}").exists)
         after = children_of(process.pid)
         assert connect(info.broker_url).llen("backup") == 0
         assert {role: after[role] for role in ROLES} == {role: before[role] for role in ROLES}
