@@ -25,6 +25,9 @@ from deploy.compose.engine import (
 
 IMAGE: Final = "strongroom-systemd"
 NAME: Final = "strongroom-systemd-trial"
+HOME: Final = "/root"
+"""Of the container's administrator; `trial.sh` has the home of their own command in it."""
+CLIENT: Final = f"{HOME}/client"
 # What systemd needs to make namespaces for its services. Not --privileged: an engine may not have all of that itself.
 CAPABILITIES: Final = ("SYS_ADMIN", "DAC_READ_SEARCH", "SYS_PTRACE", "SYS_NICE", "NET_ADMIN", "SYSLOG")
 UNITS: Final = {
@@ -121,7 +124,7 @@ def check_sandbox(machine: Machine, unit: str, user: str) -> None:
         "its own credentials": machine.works(
             *inside, "cat", f"/run/credentials/{unit}.service/broker-password"
         ),
-        "no homes": "backup" in unit or not machine.works("nsenter", "-t", pid, "-m", "ls", "/root/client"),
+        "no homes": "backup" in unit or not machine.works("nsenter", "-t", pid, "-m", "ls", CLIENT),
     }
     if not all(facts.values()):
         raise Failed(f"{unit}: not {[name for name, holds in facts.items() if not holds]}")
@@ -163,7 +166,7 @@ def play(machine: Machine) -> None:
     for unit in UNITS:
         check_restart(machine, unit)
     say("each role was killed and came back")
-    again = ("env", "STRONGROOM_HOME=/root/client", "/opt/strongroom/.venv/bin/strongroom", "check", "web")
+    again = ("env", f"STRONGROOM_HOME={CLIENT}", "/opt/strongroom/.venv/bin/strongroom", "check", "web")
     machine.run(*again)
     machine.run("systemctl", "stop", *UNITS)
     results = {unit: machine.run("systemctl", "show", "--property=Result", "--value", unit) for unit in UNITS}

@@ -4,7 +4,8 @@
 set -eu
 umask 022
 units=/srv/units
-admin=/root/admin
+home=${HOME:-/root}
+admin=$home/admin
 PATH=/opt/strongroom/.venv/bin:$PATH
 
 as() { # as ROLE COMMAND...: in the home of a role, as its user
@@ -82,7 +83,7 @@ enrol scheduler scheduler scheduler1
 enrol backup.web1 backup web1 --host web1
 enrol restore restore restore1
 enrol maintenance maintenance maintenance1
-client=/root/client
+client=$home/client
 mkdir -m 0700 $client
 export STRONGROOM_HOME=$client
 sed "s/broker\.example\.com/localhost/; s#/etc/strongroom/[a-z]*/#$client/#" "$units/examples/client.toml" >$client/config.toml
