@@ -1,6 +1,7 @@
 """Running one role: what it is given, and the few lines that make a Celery worker or a beat of it."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from celery import beat, bootsteps, signals
 from celery.apps.worker import Worker
 
 from config.celery_settings import beat_schedule
+from config.hardening import die_with_parent
 from workers.app import SealedApp
 from workers.pool import PromptPool, leave
 from workers.pulse import BEAT_S
@@ -177,11 +179,18 @@ def _connect(
             on_stop()
         leave(exitcode)
 
+    server = os.getpid()
+
+    def start_in_pool(**_: Any) -> None:
+        # Celery asks the kernel for the same, but does not look whether its parent has died before.
+        die_with_parent(server)
+        start()
+
     signals.worker_ready.connect(ready)
     # threads and solo never send the worker_process_* signals (notes 4).
     if pool == "prefork":
-        signals.worker_process_init.connect(start)
+        signals.worker_process_init.connect(start_in_pool)
         signals.worker_process_shutdown.connect(stop)
     else:
         signals.worker_init.connect(start)
-    return [ready, start, stop]
+    return [ready, start, start_in_pool, stop]
