@@ -89,6 +89,32 @@ class Job(msgspec.Struct, frozen=True, array_like=True):
         return self.state in ENDED
 
 
+def upkeep(
+    kind: str, job_id: bytes, vault: bytes, stack: bytes, own: bytes, sealed: bytes, now_ms: int
+) -> Job:
+    """A claimed job of the scheduler itself, which ends with its stack: the next stack makes another.
+
+    Args:
+        stack: whose broker it waits on.
+        own: identity of the scheduler, who asks for it.
+        sealed: its spec, sealed to the workers.
+    """
+    return Job(
+        id=job_id,
+        kind=kind,
+        vault=vault,
+        operator=own,
+        detached=False,
+        stack=stack,
+        schedule=None,
+        slot_ms=None,
+        created_ms=now_ms,
+        sealed_spec=sealed,
+        lease_until_ms=now_ms + CLAIM_MS,
+        ticket_until_ms=now_ms + TICKET_LIFETIME_MS,
+    )
+
+
 def claim(job: Job, now_ms: int) -> Job:
     """Take a waiting job in order to publish it, under a fence that was never published."""
     return msgspec.structs.replace(

@@ -16,7 +16,7 @@ from repository.errors import StoreError
 from repository.place import S3Place, parse_place
 from scheduler import dispatch
 from scheduler.errors import Refused
-from scheduler.lifecycle import CLAIM_MS, DONE, TICKET_LIFETIME_MS, Job
+from scheduler.lifecycle import DONE, Job, upkeep
 from scheduler.parts import Parts
 
 logger = logging.getLogger(__name__)
@@ -79,17 +79,4 @@ def _new_job(parts: Parts, registry: Registry, vault: VaultEntry, now_ms: int) -
     except (OutOfScope, Refused) as error:
         logger.warning("locks of vault %s are not extended: %s", vault.id.hex(), error.message)
         return None
-    return Job(
-        id=job_id,
-        kind=EXTEND,
-        vault=vault.id,
-        operator=parts.identity.id,
-        detached=False,
-        stack=parts.stack,
-        schedule=None,
-        slot_ms=None,
-        created_ms=now_ms,
-        sealed_spec=sealed,
-        lease_until_ms=now_ms + CLAIM_MS,
-        ticket_until_ms=now_ms + TICKET_LIFETIME_MS,
-    )
+    return upkeep(EXTEND, job_id, vault.id, parts.stack, parts.identity.id, sealed, now_ms)

@@ -12,7 +12,7 @@ from crypto.job import TIDY, TidySpec
 from crypto.registry import OPERATOR, Registry
 from scheduler import dispatch
 from scheduler.errors import Refused
-from scheduler.lifecycle import CLAIM_MS, TICKET_LIFETIME_MS, Job
+from scheduler.lifecycle import Job, upkeep
 from scheduler.parts import Parts
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def tidy(parts: Parts, registry: Registry, now_ms: int) -> list[Job]:
 
 
 def _new_job(parts: Parts, registry: Registry, vault: bytes, backups: list[bytes], now_ms: int) -> Job | None:
-    """A tidy job, which ends with its stack: the next stack makes another. None when nobody can do it."""
+    """None when nobody can do it."""
     job_id = os.urandom(16)
     try:
         entry = registry.vault(vault)
@@ -61,17 +61,4 @@ def _new_job(parts: Parts, registry: Registry, vault: bytes, backups: list[bytes
     except (OutOfScope, Refused) as error:
         logger.warning("%d backups are not tidied up after: %s", len(backups), error.message)
         return None
-    return Job(
-        id=job_id,
-        kind=TIDY,
-        vault=vault,
-        operator=parts.identity.id,
-        detached=False,
-        stack=parts.stack,
-        schedule=None,
-        slot_ms=None,
-        created_ms=now_ms,
-        sealed_spec=sealed,
-        lease_until_ms=now_ms + CLAIM_MS,
-        ticket_until_ms=now_ms + TICKET_LIFETIME_MS,
-    )
+    return upkeep(TIDY, job_id, vault, parts.stack, parts.identity.id, sealed, now_ms)
