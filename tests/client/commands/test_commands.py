@@ -250,6 +250,38 @@ def test_a_vault_that_could_not_be_made_is_not_registered(shell: Shell):
     assert shell.json("vault", "list") == before
 
 
+def test_a_vault_that_exists_is_not_said_to_be_made_again(shell: Shell, snapshot: dict[str, Any]):
+    words = ("vault", "create", "again", "--repo", str(shell.root / "again"), "--kms", "local-kms://docs")
+    first = shell.json(*words)
+    before = {path: path.read_bytes() for path in (shell.root / "again").rglob("*") if path.is_file()}
+    second = shell.json(*words)
+    said = shell.run(*words).stdout
+    after = {path: path.read_bytes() for path in (shell.root / "again").rglob("*") if path.is_file()}
+    assert (first.pop("made"), second.pop("made")) == (True, False)
+    assert first == second
+    assert "exists already" in said
+    assert "made" not in said
+    assert before == after
+
+
+@pytest.mark.parametrize(
+    ("repo", "kms", "differs", "same"),
+    [
+        ("elsewhere", "local-kms://docs", "repository", "CMK"),
+        ("repository", "local-kms://other", "CMK", "repository"),
+    ],
+)
+def test_a_vault_that_exists_with_other_uris_is_refused(
+    shell: Shell, repo: str, kms: str, differs: str, same: str
+):
+    words = ("vault", "create", "docs", "--repo", str(shell.root / repo), "--kms", kms)
+    answer = shell.json(*words, code=1)
+    assert answer["code"] == "vault-exists"
+    assert f"its {differs} is " in answer["error"]
+    assert f"its {same} is " not in answer["error"]
+    assert not (shell.root / "elsewhere").exists()
+
+
 def test_status_jobs_and_schedules(shell: Shell, snapshot: dict[str, Any]):
     status = shell.json("status")
     assert status["ready"]
