@@ -13,6 +13,7 @@ from client.installation import Installation, change_registry, read_registry, wi
 from client.job import Job
 from client.listing import list_snapshots
 from client.session import Session, open_session
+from client.waiting import Waits
 from config.home import Home
 from config.settings import StoreSettings
 from crypto import job as jobs
@@ -77,7 +78,7 @@ def attach_vault(installation: Installation, name: str, repo: str, kms: str) -> 
         RepositoryError: there is no repository, or none that this release reads.
         JobFailed and others: see `client.job`.
     """
-    header = read_vault_header(open_reader(repo, installation.settings.store))
+    header = read_vault_header(open_reader(repo, installation.settings.store, on_wait=Waits().of_store))
     entry = VaultEntry(header.vault, header.tenant, name, repo, kms)
     return _registered(installation, entry, list_snapshots)
 
@@ -147,7 +148,7 @@ def _require_empty(repo: str, settings: StoreSettings) -> None:
         _require_empty_folder(place.path)
         return
     try:
-        taken = next(open_reader(repo, settings).list(""), None) is not None
+        taken = next(open_reader(repo, settings, on_wait=Waits().of_store).list(""), None) is not None
     except StoreDenied:
         return  # whoever makes vaults need not be able to read them; a worker refuses where a vault is already
     if taken:

@@ -15,6 +15,7 @@ from repository.fetch import FetchRoom, fetch_room
 from repository.index import ChunkIndex
 from repository.manifest import ManifestRef, Snapshot
 from repository.place import FolderPlace, S3Place, parse_place
+from repository.retry import OnWait, unheard
 from repository.store import ReadStore, WriteStore
 from repository.stores import open_reader, open_writer
 from repository.vault import read_config
@@ -84,6 +85,7 @@ class RestoreSession:
         own: of this process.
         job: admitted.
         send: wakes other roles.
+        on_wait: told when the repository or the delivery area does not answer.
 
     Raises:
         StoreError: the repository or the delivery area cannot be reached.
@@ -91,7 +93,7 @@ class RestoreSession:
         WrongSpec: the job is neither a restore nor a listing.
     """
 
-    def __init__(self, own: RestoreProcess, job: Job, send: Send) -> None:
+    def __init__(self, own: RestoreProcess, job: Job, send: Send, on_wait: OnWait = unheard) -> None:
         spec = job.spec
         if not isinstance(spec, RestoreSpec | ListSpec):
             raise WrongSpec("this job is no restore")
@@ -100,9 +102,11 @@ class RestoreSession:
         self.spec: RestoreSpec | ListSpec = spec
         self.send = send
         self.vault = job.vault
-        self.store: ReadStore = open_reader(spec.repo, own.process.settings.store)
+        self.store: ReadStore = open_reader(spec.repo, own.process.settings.store, on_wait=on_wait)
         area = _allowed(own.process, spec.delivery)
-        self.delivery: WriteStore = open_writer(area, own.process.settings.store, handover=True)
+        self.delivery: WriteStore = open_writer(
+            area, own.process.settings.store, handover=True, on_wait=on_wait
+        )
         place = parse_place(area)
         self.delivery_folder: Path | None = place.path if isinstance(place, FolderPlace) else None
         self.keys = VaultKeys(own.process, job, self.store, send)
