@@ -41,6 +41,8 @@ class Restoring(_Note, frozen=True, tag="restoring"):
 
     snapshot: bytes
     segments: int
+    time_ns: int = 0
+    """When the snapshot was made, in nanoseconds since 1970."""
 
 
 class Progress(_Note, frozen=True, tag="progress"):
