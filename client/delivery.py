@@ -30,6 +30,8 @@ from repository.stores import open_pruner, open_writer
 
 _AREA = ".area"
 """In a job's folder in the home: the URI of the area, when that is elsewhere."""
+_GONE = ".gone-"
+"""Before the name of a job's folder that is being removed."""
 _CLEARING_S = 5.0
 
 
@@ -128,13 +130,22 @@ def _remove(folder: Path, settings: StoreSettings) -> None:
             _clear(area, folder.name, settings)
         except StoreError:
             return
-    shutil.rmtree(folder, ignore_errors=True)
+        (folder / _AREA).unlink(missing_ok=True)
+    _drop(folder)
+
+
+def _drop(folder: Path) -> None:
+    """Remove a folder that workers may be writing to: without its name, they see at once that nobody wants more."""
+    gone = folder.with_name(f"{_GONE}{folder.name.removeprefix(_GONE)}")
+    with suppress(OSError):
+        folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _clear(area: str, job: str, settings: StoreSettings) -> None:
     place = parse_place(area)
     if isinstance(place, FolderPlace):
-        shutil.rmtree(place.path / job, ignore_errors=True)
+        _drop(place.path / job)
         return
     # Not for long: a store that is away must not hold up every command until it is back.
     store = open_pruner(

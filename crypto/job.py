@@ -87,6 +87,8 @@ class RestoreSpec(_Spec, frozen=True, tag=RESTORE):
     """URI of the delivery area."""
     filter: SnapshotFilter = ANY
     """Among which `latest` is the newest that holds `path`; an id needs none."""
+    in_order: bool = False
+    """One segment after the other, each when the one before it is delivered: for who writes what comes to a pipe."""
 
 
 class ListSpec(_Spec, frozen=True, tag=LIST):

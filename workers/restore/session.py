@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from config.errors import StrongroomError
 from config.home import OWNER_ONLY_DIR
+from config.queues import RESTORE_SEGMENT
 from crypto.job import ListSpec, RestoreSpec
 from repository.buffers import Reused
 from repository.catalog import read_snapshot, read_snapshots
@@ -141,6 +142,15 @@ class RestoreSession:
             index.refresh(self.store, self.vault, self.keys, _ignore_damaged)
             last.done(self.job.id)
         return index
+
+    def wake_segment(self, snapshot: bytes, number: int) -> None:
+        """Wake a worker for one segment of the restore."""
+        self.send(RESTORE_SEGMENT, *self.job.texts(), snapshot.hex(), number)
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the requester takes segment after segment, and its own time."""
+        return isinstance(self.spec, RestoreSpec) and self.spec.in_order
 
     def selection(self) -> Selection:
         """What of the snapshot is wanted."""

@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Iterable
 
-from config.queues import RESTORE_SEGMENT
 from crypto import notes, report
 from crypto.job import ListSpec, RestoreSpec
 from crypto.parcel import ParcelTable
@@ -25,6 +24,8 @@ LINES_PER_PARCEL = 10_000
 def plan_restore(session: RestoreSession, reporter: Reporter) -> None:
     """Find the snapshot and wake a worker for each of its segments: see `RestoreSession.segments`.
 
+    In order, only the first is woken; whoever delivers a segment wakes the next.
+
     Raises:
         NoSuchSnapshot, NoSuchPath, LatestUnknown, PatternError: the request cannot be fulfilled as it is.
         RepositoryError, KeyRefused, KeyBrokerSilent: the snapshot cannot be opened.
@@ -40,8 +41,8 @@ def plan_restore(session: RestoreSession, reporter: Reporter) -> None:
     reporter.note(notes.Planned(count, snapshot.files if whole else 0, snapshot.bytes if whole else 0))
     # The scheduler must know the number of segments before it hears of the first.
     reporter.report(report.PLANNED, segments=count)
-    for number in range(count):
-        session.send(RESTORE_SEGMENT, *session.job.texts(), snapshot.id.hex(), number)
+    for number in range(min(count, 1) if session.spec.in_order else count):
+        session.wake_segment(snapshot.id, number)
 
 
 def list_snapshot(session: RestoreSession, reporter: Reporter) -> None:
