@@ -22,6 +22,8 @@ VERBS: Final = {
     "snapshots": "List a vault's snapshots.",
     "ls": "List the content of a snapshot.",
     "restore": "Restore a snapshot, or a part of one, into a folder.",
+    "find": "Find where paths occur over snapshots.",
+    "diff": "Show what differs between two snapshots.",
     "dump": "Write a file, or a folder as an archive, to standard output.",
     "check": "Verify a vault's repository.",
     "lock": "Extend the locks of a vault's objects.",

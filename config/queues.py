@@ -51,6 +51,8 @@ INIT_VAULT: Final = "backup.init_vault"
 PLAN_RESTORE: Final = "restore.plan"
 RESTORE_SEGMENT: Final = "restore.segment"
 LIST: Final = "restore.list"
+FIND: Final = "restore.find"
+DIFF: Final = "restore.diff"
 CHECK: Final = "maintenance.check"
 TIDY: Final = "maintenance.tidy"
 EXTEND: Final = "maintenance.extend"
@@ -67,6 +69,8 @@ TASKS: Final[tuple[str, ...]] = (
     PLAN_RESTORE,
     RESTORE_SEGMENT,
     LIST,
+    FIND,
+    DIFF,
     CHECK,
     TIDY,
     EXTEND,

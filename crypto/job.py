@@ -25,6 +25,8 @@ INIT = "init"
 BACKUP = "backup"
 RESTORE = "restore"
 LIST = "list"
+FIND = "find"
+DIFF = "diff"
 CHECK = "check"
 CANCEL = "cancel"
 STATUS = "status"
@@ -101,6 +103,32 @@ class ListSpec(_Spec, frozen=True, tag=LIST):
     """Which snapshots are listed; or as of a restore."""
 
 
+class FindSpec(_Spec, frozen=True, tag=FIND):
+    """Deliver where paths that match occur, over many snapshots."""
+
+    patterns: tuple[str, ...]
+    ignore_case: bool
+    snapshots: tuple[str, ...]
+    """In these: ids, prefixes of ids, or `latest`; empty: in all that the filter lets through."""
+    delivery: str
+    filter: SnapshotFilter = ANY
+    oldest_ns: int | None = None
+    """Only what was not changed before then (mtime, since 1970)."""
+    newest_ns: int | None = None
+    """Only what was not changed after then."""
+
+
+class DiffSpec(_Spec, frozen=True, tag=DIFF):
+    """Deliver what differs at and below `path` from one snapshot to another: ids, prefixes, or `latest`."""
+
+    first: str
+    second: str
+    path: bytes
+    metadata: bool
+    """Also what differs in nothing but metadata."""
+    delivery: str
+
+
 class CheckSpec(_Spec, frozen=True, tag=CHECK):
     """Verify the repository's structure, and with `read_data` every chunk."""
 
@@ -123,7 +151,9 @@ class AskSpec(_Spec, frozen=True, tag=ASK):
     about: str
 
 
-Spec = AskSpec | InitSpec | BackupSpec | RestoreSpec | ListSpec | CheckSpec | TidySpec | ExtendSpec
+Reading = RestoreSpec | ListSpec | FindSpec | DiffSpec
+"""What a restore worker is asked for."""
+Spec = AskSpec | InitSpec | BackupSpec | Reading | CheckSpec | TidySpec | ExtendSpec
 
 
 class JobRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

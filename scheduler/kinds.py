@@ -26,13 +26,15 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         job.BACKUP: Kind(BACKUP, (ticket.GENERATE, ticket.ENCRYPT, ticket.DECRYPT), queues.PLAN_BACKUP, 512),
         job.RESTORE: Kind(RESTORE, (ticket.DECRYPT,), queues.PLAN_RESTORE, 512),
         job.LIST: Kind(RESTORE, (ticket.DECRYPT,), queues.LIST, 64),
+        job.FIND: Kind(RESTORE, (ticket.DECRYPT,), queues.FIND, 512),
+        job.DIFF: Kind(RESTORE, (ticket.DECRYPT,), queues.DIFF, 64),
         job.CHECK: Kind(MAINTENANCE, (ticket.DECRYPT,), queues.CHECK, 64),
         job.TIDY: Kind(MAINTENANCE, (), queues.TIDY, 0),
         job.EXTEND: Kind(MAINTENANCE, (ticket.DECRYPT,), queues.EXTEND, 64),
     }
 )
 
-SUBMITTABLE: Final = (job.INIT, job.BACKUP, job.RESTORE, job.LIST, job.CHECK, job.EXTEND)
+SUBMITTABLE: Final = (job.INIT, job.BACKUP, job.RESTORE, job.LIST, job.FIND, job.DIFF, job.CHECK, job.EXTEND)
 """What an operator may ask for; a tidy is the scheduler's own."""
 
 

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, Final
 
 import click
 
+from client.answer import untold
 from client.arguments import LATEST, snapshot_filter, snapshot_path
 from client.dump.output import check_target, file_output, standard_output
 from client.dump.run import Dump, Dumped
@@ -14,7 +15,6 @@ from client.dump.sink import Content, Sink
 from client.errors import BadArgument, NotDumpable
 from client.filters import filter_options
 from client.installation import Installation
-from client.listing import untold
 from client.output import EXIT_INCOMPLETE, json_line, json_option, path_fields, tell_paths, tell_snapshot
 from client.progress import meter
 from client.restore.wanted import Wanted

@@ -10,12 +10,12 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from client.answer import OnSnapshot, untold
 from client.delivery import area_of, delivery_area
 from client.dump.sink import Sink
 from client.dump.unpack import Unpacker
 from client.errors import DumpBroken, Interrupted, JobFailed
 from client.job import Finished, Job
-from client.listing import OnSnapshot, untold
 from client.progress import Meter, Silent, silent
 from client.restore.parcels import ParcelOpener
 from client.restore.wanted import Wanted

@@ -139,7 +139,7 @@ class World:
     def scheduler(self, **options: object) -> Scheduler:
         return Scheduler(self.parts(**options))  # type: ignore[arg-type]
 
-    def spec(self, kind: str = job.BACKUP) -> Spec:
+    def spec(self, kind: str = job.BACKUP) -> Spec:  # noqa: PLR0911 - one for each kind
         requester = self.people.client.public
         match kind:
             case job.INIT:
@@ -150,6 +150,10 @@ class World:
                 return job.RestoreSpec(REPO, requester, "latest", b"", (), (), "file:///delivery")
             case job.LIST:
                 return job.ListSpec(REPO, requester, "", b"", "file:///delivery")
+            case job.FIND:
+                return job.FindSpec(REPO, requester, ("*",), False, (), "file:///delivery")
+            case job.DIFF:
+                return job.DiffSpec(REPO, requester, "latest", "latest", b"", False, "file:///delivery")
             case job.CHECK:
                 return job.CheckSpec(REPO, requester, False)
             case job.EXTEND:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from config.errors import StrongroomError
 from config.home import OWNER_ONLY_DIR
 from config.queues import RESTORE_SEGMENT
-from crypto.job import ListSpec, RestoreSpec
+from crypto.job import FindSpec, Reading, RestoreSpec
 from repository.buffers import Reused
 from repository.catalog import read_snapshot, read_snapshots
 from repository.errors import RepositoryError
@@ -82,16 +82,16 @@ class RestoreSession:
     Raises:
         StoreError: the repository or the delivery area cannot be reached.
         ForeignDelivery: the delivery area is not one of this installation.
-        WrongSpec: the job is neither a restore nor a listing.
+        WrongSpec: the job is none of a restore worker's.
     """
 
     def __init__(self, own: RestoreProcess, job: Job, send: Send, on_wait: OnWait = unheard) -> None:
         spec = job.spec
-        if not isinstance(spec, RestoreSpec | ListSpec):
-            raise WrongSpec("this job is no restore")
+        if not isinstance(spec, Reading):
+            raise WrongSpec("this job reads nothing")
         self.own = own
         self.job = job
-        self.spec: RestoreSpec | ListSpec = spec
+        self.spec: Reading = spec
         self.send = send
         self.vault = job.vault
         self.store: ReadStore = open_reader(spec.repo, own.process.settings.store, on_wait=on_wait)
@@ -157,7 +157,7 @@ class RestoreSession:
         spec = self.spec
         if isinstance(spec, RestoreSpec):
             return Selection(spec.path, spec.includes, spec.excludes)
-        return Selection(spec.path)
+        return Selection(b"" if isinstance(spec, FindSpec) else spec.path)
 
     def segments(self, snapshot: Snapshot) -> list[ManifestRef]:
         """The manifests that can hold something wanted: the restore's segments, numbered from 0.
