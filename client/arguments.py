@@ -20,6 +20,7 @@ from sources.s3.place import BucketPath, NotAPlace, is_bucket, parse
 LATEST = "latest"
 MIN_PREFIX = 4
 _SNAPSHOT = re.compile(r"[0-9a-f]{4,32}")
+_ID = re.compile(r"[0-9a-f]{32}")
 _VAULT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KMS = re.compile(r"local-kms://[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _AWS_KMS = re.compile(r"aws-kms://arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[0-9a-z-]+(\?[!-~]+)?")
@@ -209,6 +210,17 @@ def vault_name(text: str) -> str:
             f"{text!r} is not a name for a vault", remedy="use up to 64 letters, digits, dots and dashes"
         )
     return text
+
+
+def opaque_id(text: str) -> bytes:
+    """The id of a vault or of a tenant, 16 bytes, from its hex digits.
+
+    Raises:
+        BadArgument: not 32 of them.
+    """
+    if not _ID.fullmatch(text):
+        raise BadArgument(f"{text!r} is not an id", remedy="give its 32 hex digits")
+    return bytes.fromhex(text)
 
 
 def repository_uri(text: str) -> str:
