@@ -49,7 +49,7 @@ def new(role: str, name: str, out: Path | None, as_json: bool) -> None:
     click.echo(f"fingerprint:  {public.fingerprint()}")
     carried = public.name + PUBLIC_SUFFIX if _PLAIN.fullmatch(public.name) else shown_at.name
     click.echo(
-        f"Next, where the registry is kept: strongroom enrol {carried} --role {role}, carried there as that"
+        f"Next: carry it as {carried} to where the registry is kept; there: strongroom enrol {carried} --role {role}"
     )
 
 
