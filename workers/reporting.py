@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from config.errors import StrongroomError
 from config.queues import REPORT
@@ -12,7 +12,7 @@ from crypto.certificate import ProcessSigned
 from crypto.errors import KeyRefused, KeyWiped
 from crypto.report import REPORT_VERSION, Report
 from crypto.signing import Domain
-from repository.errors import StoreUnreachable
+from repository.errors import RepositoryError, StoreUnreachable
 from sources.source import Note
 from workers.admission import Job, Stray
 from workers.keys import KeyBrokerSilent, Send, VaultKeys
@@ -64,6 +64,7 @@ class Reporter:
         self.keys: VaultKeys | None = None
         """Set by the task once it has a key ring, so that KMS calls are counted."""
         self._next_note = 0.0
+        self._waiting_until_ms = 0
         self._next_alive = time.monotonic() + ALIVE_EVERY_S
 
     def note(self, note: notes.Note) -> None:
@@ -78,6 +79,18 @@ class Reporter:
             self.note(notes.Progress(segment, files, byte_count))
             self._show(f"segment {segment}: {files} files, {byte_count / 1e6:.0f} MB")
         self.alive()
+
+    def waiting(self, error: RepositoryError, left_s: float) -> None:
+        """Tell the requester why nothing gets on, and until when that is tried. From any thread; never an error.
+
+        Other calls that wait by then are not told of: a slow store would have a note for each request.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        if now_ms < self._waiting_until_ms:
+            return
+        until_ms = self._waiting_until_ms = now_ms + int(left_s * 1000)
+        with suppress(BrokerUnreachable):
+            self.note(notes.Waiting(error.message, until_ms))
 
     def alive(self) -> None:
         """Extend the job's lease, every now and then; call it freely."""

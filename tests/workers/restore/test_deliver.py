@@ -12,8 +12,10 @@ import pytest
 from client.delivery import ParcelReader
 from client.restore.assembler import Assembler
 from config.home import Home
+from config.queues import CLIENT, notes_list
 from config.queues import RESTORE as ROLE
 from config.settings import Settings
+from crypto import canonical, notes
 from crypto.dek_cache import Slot
 from crypto.hpke import HpkeKey
 from crypto.identity import Identity
@@ -22,11 +24,13 @@ from crypto.keyrecord import DEK
 from crypto.parcel import read_parcel
 from crypto.registry import RESTORE, SCHEDULER, Registry
 from crypto.ticket import DECRYPT, Ticket, issue
+from repository.errors import StoreUnreachable
 from repository.measure import MeasuredReader, Meter
 from repository.store import ReadStore
 from tests.client.deliveries import enrolled, meta, now_ms
 from tests.repository.conftest import SMALL, Repo, repo
 from workers.admission import Job, Stray
+from workers.lists import Lists
 from workers.process import Process
 from workers.reporting import Reporter
 from workers.restore import batch as batch_module
@@ -52,15 +56,16 @@ class Delivering:
         self.home = Home(root / "home")
         self.home.create()
         self._valkey = Valkey(root, root / "valkey.log")
-        passwords = Passwords([ROLE])
+        passwords = Passwords([ROLE, CLIENT])
         self._valkey.configure(passwords)
-        self._pid = self._valkey.start()
-        self._valkey.wait(self._pid)
+        self.pid = self._valkey.start()
+        self._valkey.wait(self.pid)
         worker, scheduler = Identity.generate(RESTORE), Identity.generate(SCHEDULER)
         self.registry = Registry().with_identity(enrolled(worker, RESTORE))
         (self.home.identities / ROLE).write_bytes(worker.encode())
         self.home.registry_file.write_bytes(self.registry.encode())
         url = self._valkey.url(ROLE, passwords[ROLE])
+        self.requesters = self._valkey.url(CLIENT, passwords[CLIENT])
         self.process = Process(RoleContext(ROLE, self.home, Settings(), url, lambda: None, one_shot=True))
         self.process.start()
         slot = Slot(*repo.vault, DEK, 1, DECRYPT)
@@ -93,8 +98,8 @@ class Delivering:
 
     def close(self) -> None:
         self.process.stop()
-        os.kill(self._pid, 9)
-        os.waitpid(self._pid, 0)
+        os.kill(self.pid, 9)
+        os.waitpid(self.pid, 0)
 
 
 class Taker:
@@ -141,6 +146,28 @@ def test_nothing_is_delivered_to_a_requester_who_is_gone(
     with pytest.raises(Stray, match="gone"):
         room.deliver()
     assert (delivered, place.exists()) == (1, False)
+
+
+def test_a_store_that_does_not_answer_is_told_once_for_a_span_and_never_an_error(
+    tmp_path: Path, repo: Repo, rooms: list[Delivering]
+) -> None:
+    room = Delivering(tmp_path, repo)
+    rooms.append(room)
+    reporter = Reporter(room.process, room.job, lambda *_, **__: None, lambda _: None)
+    for left_s in (0.0, 3600.0, 3600.0):
+        reporter.waiting(StoreUnreachable("packs/aa/bb: refused"), left_s)
+    found: list[notes.Note] = []
+    lists = Lists(room.requesters)
+    while letter := lists.wait(notes_list(room.job.id), 0.1):
+        sealed = canonical.decode(notes.Letter, letter).note
+        assert sealed is not None
+        found.append(notes.read_note(room.registry, sealed, room.job.id, room.opening, now_ms()))
+    assert [each.message for each in found if isinstance(each, notes.Waiting)] == ["packs/aa/bb: refused"] * 2
+    lists.close()
+    os.kill(room.pid, 9)
+    Reporter(room.process, room.job, lambda *_, **__: None, lambda _: None).waiting(
+        StoreUnreachable("x"), 1.0
+    )
 
 
 def test_a_small_file_costs_a_few_chunks_of_a_large_segment(
