@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.iam.generate import policy
-from deploy.iam.table import DOCUMENTS, Names
+from deploy.iam.names import Names
+from deploy.iam.table import DOCUMENTS
 
 OUT: Final = Path(__file__).parents[1] / "compose" / "s3"
 ACCOUNT: Final = "000000000000"

@@ -16,8 +16,9 @@ from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 from crypto.registry import Registry
 from deploy.iam.generate import policy
+from deploy.iam.names import Names
 from deploy.iam.seaweedfs import bucket_policy
-from deploy.iam.table import DOCUMENTS, Names
+from deploy.iam.table import DOCUMENTS
 from tests.aws.delivered import Delivered
 from tests.aws.policy import Ask, Caller, Policy, Values, allowed
 from tests.aws.server import FakeAws

@@ -16,8 +16,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from client.compare import compare
+from deploy.iam.kms import KEY_BROKER_TENANT
+from deploy.iam.roles import BACKUP, CLIENT, MAINTENANCE, RESTORE
 from deploy.iam.seaweedfs import COMPOSE, OUT, files, unsaid
-from deploy.iam.table import BACKUP, CLIENT, KEY_BROKER_TENANT, MAINTENANCE, RESTORE, Statement
+from deploy.iam.statement import Statement
 from tests.aws.pki import make_pki
 from tests.deploy.roles_site import NAMES, STORE_ROLES, VAULT, RolesSite, is_allowed, put_policies
 from tests.e2e.conftest import wait_for

@@ -10,7 +10,10 @@ import pytest
 
 from crypto.keyrecord import encryption_context
 from deploy.iam import generate
-from deploy.iam.table import CONTEXT_KEYS, DOCUMENTS, GARBAGE, Names
+from deploy.iam.kms import CONTEXT_KEYS
+from deploy.iam.names import Names
+from deploy.iam.roles import GARBAGE
+from deploy.iam.table import DOCUMENTS
 from repository import layout
 from tests.aws.policy import Policy
 from tests.deploy.iam.attempts import NAMES
