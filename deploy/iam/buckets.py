@@ -49,11 +49,11 @@ REPOSITORY_BUCKET: Final = (
         principals=ANYBODY,
     ),
     Statement(
-        "OnlyWorkersWrite",
+        "OnlyBackupWrites",
         "Deny",
         ("s3:PutObject",),
         (f"{OBJECTS}*",),
-        {"StringNotEquals": {"aws:PrincipalArn": (role("backup"), role("maintenance"))}},
+        {"StringNotEquals": {"aws:PrincipalArn": (role("backup"),)}},
         principals=ANYBODY,
     ),
     Statement(

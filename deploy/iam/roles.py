@@ -14,9 +14,9 @@ OBJECTS: Final = f"{REPOSITORY}/<repository_prefix>"
 DELIVERY: Final = "arn:<partition>:s3:::<delivery_bucket>"
 PARCELS: Final = f"{DELIVERY}/<delivery_prefix>*"
 
-# Names of a repository's objects: repository/layout.py.
-GARBAGE: Final = tuple(f"{OBJECTS}{kind}/*" for kind in ("jobs", "packs", "index", "manifests", "snapshots"))
-"""What maintenance may remove: never the configuration, never a wrapped key."""
+# A name of a repository's objects: repository/layout.py.
+WORKING: Final = (f"{OBJECTS}jobs/*",)
+"""What maintenance may remove: working objects of jobs that ended, and nothing else while nothing prunes."""
 
 # Through S3, which opens and seals its own objects with a bucket's key; never directly.
 NO_KMS: Final = Statement(
@@ -104,14 +104,14 @@ RESTORE: Final = (
 MAINTENANCE: Final = (
     LIST_REPOSITORY,
     READ_REPOSITORY,
-    WRITE_REPOSITORY,
-    SEE_LOCK,
     Statement("SeeRetention", "Allow", ("s3:GetObjectRetention",), (f"{OBJECTS}*",)),
-    Statement("SweepUploads", "Allow", ("s3:ListBucketMultipartUploads",), (REPOSITORY,)),
-    Statement("RemoveGarbage", "Allow", ("s3:DeleteObject",), GARBAGE),
-    BUCKET_KEY,
-    Statement("RemoveNothingElse", "Deny", ("s3:DeleteObject",), GARBAGE, but="resources"),
+    Statement("ExtendLocks", "Allow", ("s3:PutObjectRetention",), (f"{OBJECTS}*",)),
+    Statement("RemoveWorking", "Allow", ("s3:DeleteObject",), WORKING),
+    # It writes nothing, so it makes no keys.
+    Statement("OpenBucketKey", "Allow", ("kms:Decrypt",), "<bucket_key_arns>", needs="bucket_key_arns"),
+    Statement("RemoveNothingElse", "Deny", ("s3:DeleteObject",), WORKING, but="resources"),
     Statement("NeverVersions", "Deny", ("s3:DeleteObjectVersion",)),
+    Statement("NeverWrite", "Deny", ("s3:PutObject",)),
     NO_SETTINGS,
     NO_KMS,
     NO_ROLES,
