@@ -109,7 +109,7 @@ def check_sandbox(machine: Machine, unit: str, user: str) -> None:
         if ":\t" in line
     )
     uid = machine.run("id", "-u", user)
-    inside = ("nsenter", "--target", pid, "--mount", *_as(user))
+    inside = ("nsenter", "--target", pid, "--mount", *_as(user, unit))
     expected = READ_EVERYTHING if "backup" in unit else 0
     others = [each for each in UNITS if each != unit]
     facts = {
@@ -121,7 +121,14 @@ def check_sandbox(machine: Machine, unit: str, user: str) -> None:
         "a root that is read-only": not machine.works(
             "nsenter", "--target", pid, "--mount", "touch", "/usr/x"
         ),
-        "no secrets in /etc": not machine.works(*inside, "ls", "/etc/strongroom/secrets"),
+        "no secrets in /etc": not machine.works(
+            *inside, "cat", f"/etc/strongroom/secrets/{_home(unit)}.password"
+        ),
+        "nobody else's home": not any(
+            machine.works(*inside, "cat", f"/var/lib/strongroom/{_home(each)}/config.toml")
+            for each in others
+            if UNITS[each] != user or "backup" in unit
+        ),
         "nobody else's credentials": not any(
             machine.works(*inside, "ls", f"/run/credentials/{each}.service") for each in others
         ),
@@ -146,7 +153,7 @@ def check_keys(machine: Machine) -> None:
     because they share folders: between them it is systemd that hides each one's credentials.
     """
     given = f"/run/credentials/{KEYS_OF}.service/aws"
-    places = (given, "/etc/strongroom/secrets/restore.aws", "/srv/keys/restore.credentials")
+    places = (given, "/etc/strongroom/secrets/restore.aws")
     inside = ("nsenter", "--target", machine.pid(KEYS_OF), "--mount", *_as(UNITS[KEYS_OF]))
     # What the process itself shows of its environment is overwritten by its title.
     environment = machine.run("systemctl", "show", "--property=Environment", "--value", KEYS_OF).split()
@@ -157,7 +164,7 @@ def check_keys(machine: Machine) -> None:
     }
     for unit, user in UNITS.items():
         if unit != KEYS_OF:
-            there = ("nsenter", "--target", machine.pid(unit), "--mount", *_as(user))
+            there = ("nsenter", "--target", machine.pid(unit), "--mount", *_as(user, unit))
             facts[f"hidden from {unit}"] = not any(machine.works(*there, "cat", place) for place in places)
     for user in set(UNITS.values()) - {UNITS[KEYS_OF]}:
         facts[f"refused to {user}"] = not any(machine.works(*_as(user), "cat", place) for place in places)
@@ -166,8 +173,12 @@ def check_keys(machine: Machine) -> None:
     say(f"keys of a bucket for {KEYS_OF}: there and nowhere else, {len(facts)} looks")
 
 
-def _as(user: str) -> tuple[str, ...]:
-    return ("setpriv", "--reuid", user, "--regid", user, "--clear-groups")
+def _as(user: str, unit: str = "") -> tuple[str, ...]:
+    """Words before a command that is run as a user; in place of a unit, with what it may beyond its user."""
+    more = (
+        ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search") if "backup" in unit else ()
+    )
+    return ("setpriv", "--reuid", user, "--regid", user, "--clear-groups", *more)
 
 
 def _home(unit: str) -> str:
