@@ -199,13 +199,33 @@ MUST_NOT: list[tuple[str, str, S3Call]] = [
 ]
 
 
+MAY: list[tuple[str, str, S3Call]] = [
+    ("backup", "lists", lambda s3, _: s3.list_objects_v2(Bucket=REPOSITORY, Prefix=f"{VAULT}/")),
+    ("backup", "writes", lambda s3, _: s3.put_object(Bucket=REPOSITORY, Key=f"{VAULT}/jobs/x/y")),
+    ("backup", "reads a source", lambda s3, _: s3.get_object(Bucket=SOURCES, Key="given/a-b")),
+    ("restore", "reads a pack", lambda s3, pack: s3.get_object(Bucket=REPOSITORY, Key=pack)),
+    ("restore", "delivers", lambda s3, _: s3.put_object(Bucket=PARCELS, Key="parcels/x/y")),
+    ("maintenance", "removes", lambda s3, _: s3.delete_object(Bucket=REPOSITORY, Key=f"{VAULT}/jobs/x/y")),
+    ("client", "lists", lambda s3, _: s3.list_objects_v2(Bucket=PARCELS, Prefix="parcels/")),
+    ("client", "removes", lambda s3, _: s3.delete_object(Bucket=PARCELS, Key="parcels/x/y")),
+    ("client", "writes a target", lambda s3, _: s3.put_object(Bucket=TARGETS, Key="more/a")),
+]
+
+
+def test_what_a_role_may_goes_through_in_the_same_words(world: World, s3: S3Server):
+    """The control of the refusals below: keys are good, and no kind of request is refused to everybody."""
+    pack = s3.client("backup").list_objects_v2(Bucket=REPOSITORY, Prefix=f"{VAULT}/packs/")["Contents"][0]
+    for role, what, call in MAY:
+        answer = call(s3.client(role), pack["Key"])
+        assert answer["ResponseMetadata"]["HTTPStatusCode"] < 300, (role, what)
+
+
 @pytest.mark.parametrize(
     ("role", "what", "call"), MUST_NOT, ids=lambda each: each if isinstance(each, str) else ""
 )
 def test_the_store_refuses_what_a_role_must_not_do(
     world: World, s3: S3Server, role: str, what: str, call: S3Call
 ):
-    # The backup role may list, and does so as a control that its keys are good.
     found = s3.client("backup").list_objects_v2(Bucket=REPOSITORY, Prefix=f"{VAULT}/packs/")["Contents"]
     with pytest.raises(ClientError, match="AccessDenied"):
         call(s3.client(role), found[0]["Key"])
