@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repository import layout
-from repository.check import CheckReport, Touched, check
+from repository.check import EVERYTHING, STRUCTURE, CheckReport, Reading, check
 from repository.compression import RAW
 from repository.errors import StoreUnreachable
+from repository.findings import Touched
 from repository.index import Index, write_indexes
 from repository.manifest import Entry, Manifest
 from repository.pack import RECORD
+from repository.walk import Far, Progress
 
 if TYPE_CHECKING:
     from tests.repository.conftest import Repo
@@ -20,8 +22,11 @@ DATA = random.Random(3).randbytes(120_000)
 FILES = {b"/a": DATA[:30_000], b"/b": DATA[30_000:90_000], b"/c": DATA[90_000:], b"/d": b""}
 
 
-def run(repo: "Repo", *, read_data: bool = True) -> CheckReport:
-    return check(repo.store, repo.vault, repo.keys, read_data=read_data)
+def run(
+    repo: "Repo", *, read_data: bool = True, reading: Reading | None = None, progress: Progress | None = None
+) -> CheckReport:
+    reading = reading or (EVERYTHING if read_data else STRUCTURE)
+    return check(repo.subject, repo.room, reading, progress)
 
 
 def touched(report: CheckReport) -> set[tuple[bytes, bytes]]:
@@ -49,9 +54,13 @@ def test_an_empty_vault_has_no_problems(repo: "Repo") -> None:
 
 def test_progress_is_told(repo: "Repo") -> None:
     repo.backup(FILES)
-    steps: list[tuple[str, int, int]] = []
-    check(repo.store, repo.vault, repo.keys, read_data=True, progress=lambda *step: steps.append(step))
-    assert steps == [("packs", 1, 0), ("data", 1, 1), ("manifests", 1, 1)]
+    steps: list[Far] = []
+    run(repo, read_data=True, progress=steps.append)
+    assert steps == sorted(steps), "never back"
+    last = steps[-1]
+    assert last.objects == last.all_objects
+    (pack,) = repo.stored("packs/")
+    assert last.byte_count == last.all_bytes == repo.store.size(pack)
 
 
 def test_a_missing_pack_touches_all_its_files(repo: "Repo") -> None:
