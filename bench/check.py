@@ -9,13 +9,14 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.index import CHUNK, Numbers, Vault, apart, chunk_id, packs_of
+from bench.index import CHUNK, Numbers, Vault, apart, chunk_id, memory, packs_of
 from crypto.keyrecord import CHUNK_ID, DEK, KeyRecord
 from repository.catalog import write_manifest, write_snapshot
+from repository.census import IN_MEMORY
 from repository.check import check
 from repository.layout import pack_name, segment_id
 from repository.manifest import Entry, Manifest, ManifestRef, Snapshot
@@ -40,16 +41,16 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def measure(folder: Path, entries: int) -> dict[str, object]:
-    """All steps, one process after the other; by step, what it took."""
+def measure(folder: Path, entries: int, in_memory: int = IN_MEMORY) -> dict[str, object]:
+    """All steps, one process after the other; by step, what it took, and bytes of memory beyond those at its begin."""
     vault = Vault(folder, entries)
     scratch = folder / "scratch"
     made = apart(lambda: _fill(vault, folder / "repository"))
     return {
         "entries": entries,
         "fill": made,
-        "check": apart(lambda: _check(vault, scratch)),
-        "extend": apart(lambda: _needed(vault, scratch)),
+        "check": apart(lambda: _grown(lambda: _check(vault, scratch, in_memory))),
+        "extend": apart(lambda: _grown(lambda: _needed(vault, scratch, in_memory))),
     }
 
 
@@ -83,19 +84,26 @@ def _snapshot(refs: list[ManifestRef]) -> Snapshot:
     return Snapshot(b"S" * 16, 1, "host", [b"/big"], [], [], b"", refs, *totals, [])
 
 
-def _check(vault: Vault, scratch: Path) -> Numbers:
+def _check(vault: Vault, scratch: Path, in_memory: int) -> Numbers:
     wall, cpu = time.perf_counter(), time.process_time()
-    found = check(Subject(vault.store, vault.id, vault.keys), scratch)
+    found = check(Subject(vault.store, vault.id, vault.keys), scratch, in_memory=in_memory)
     if found.problems or found.chunks != vault.entries:
         raise BenchError(f"check found {len(found.problems)} problems, {found.chunks} chunks")
     return {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
 
 
-def _needed(vault: Vault, scratch: Path) -> Numbers:
+def _needed(vault: Vault, scratch: Path, in_memory: int) -> Numbers:
     wall, cpu = time.perf_counter(), time.process_time()
-    with needed(Subject(vault.store, vault.id, vault.keys), scratch, Walk()) as found:
+    with needed(Subject(vault.store, vault.id, vault.keys), scratch, Walk(), in_memory) as found:
         count = sum(1 for _ in found.names)
     return {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu, "names": count}
+
+
+def _grown(work: Callable[[], Numbers]) -> Numbers:
+    """What `work` returns, and how much more memory than at its begin it has had at once."""
+    begun = memory()["peak"]
+    found = work()
+    return {**found, "grown": memory()["peak"] - begun}
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

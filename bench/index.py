@@ -236,7 +236,7 @@ def apart(work: Callable[[], Numbers]) -> Numbers:
     if child == 0:
         try:
             found = work()
-            os.write(write, json.dumps({**found, **_memory()}).encode())
+            os.write(write, json.dumps({**found, **memory()}).encode())
         except BaseException as error:  # noqa: BLE001 - told in the parent
             os.write(write, json.dumps(repr(error)).encode())
         finally:
@@ -251,7 +251,7 @@ def apart(work: Callable[[], Numbers]) -> Numbers:
     return told
 
 
-def _memory() -> Numbers:
+def memory() -> Numbers:
     """Bytes: the peak of all resident memory, and what is private of it at the end."""
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return {

@@ -100,7 +100,7 @@ def _damaged(found: Result) -> str:
         parts.append(f"{closed} of {count(everything, 'snapshot')} cannot be opened")
     if touched:
         parts.append(
-            f"of {touched} of {count(everything, 'snapshot')} some files cannot be restored, all others can"
+            f"{touched} of {count(everything, 'snapshot')} cannot be restored whole, but for the files that are named"
         )
     if not closed and not touched:
         parts.append("no file of a snapshot is touched by what was found")

@@ -35,8 +35,10 @@ _PACK: Final = Struct(f">{ID}sI")
 _CHUNK: Final = Struct(f">{CHUNK_ID}sBQIB")
 """Chunk id, place or use, number of the pack or key of the manifest, plain length, flaw."""
 _PLACE, _USE = 0, 1
-_FEW: Final = 4 << 20
-"""Bytes in memory of what is sorted beside the chunks."""
+IN_MEMORY: Final = 24 << 20
+"""Bytes of chunks' records before they are sorted on disk; twice that in memory."""
+_BESIDE: Final = 6
+"""What is sorted beside the chunks takes so much less."""
 
 Place = tuple[int, int, int]
 """Number of the pack, plain length of the chunk, flaw."""
@@ -81,14 +83,15 @@ class Census:
     Args:
         folder: private, for what does not stay in memory; with little to sort it need not be there.
         walk: told that it goes on.
+        in_memory: bytes of records.
     """
 
-    def __init__(self, folder: Path, walk: Walk) -> None:
+    def __init__(self, folder: Path, walk: Walk, in_memory: int = IN_MEMORY) -> None:
         self.packs = PackTable()
         self._walk = walk
-        self._by_id = Sorter(folder / "packs", _FEW, _PACK.size)
-        self._manifests = Sorter(folder / "manifests", _FEW, SEGMENT_ID)
-        self._chunks = Sorter(folder / "chunks", length=_CHUNK.size)
+        self._by_id = Sorter(folder / "packs", in_memory // _BESIDE, _PACK.size)
+        self._manifests = Sorter(folder / "manifests", in_memory // _BESIDE, SEGMENT_ID)
+        self._chunks = Sorter(folder / "chunks", in_memory, _CHUNK.size)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:

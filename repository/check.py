@@ -17,7 +17,7 @@ from crypto.keyrecord import CHUNK_ID as CHUNK_ID_PURPOSE
 from crypto.keyrecord import DEK
 from repository import layout
 from repository.cache.scratch import scratch
-from repository.census import CHOSEN, MISSING, OTHER_SIZE, REPEATED, USED, Census
+from repository.census import CHOSEN, IN_MEMORY, MISSING, OTHER_SIZE, REPEATED, USED, Census
 from repository.damage import Damage, lose, name_losses
 from repository.errors import FormatError, ObjectDamaged, ObjectMissing, RepositoryError
 from repository.findings import Findings, Loss, Problem
@@ -102,6 +102,7 @@ def check(
     progress: Progress | None = None,
     *,
     parallel: int = 4,
+    in_memory: int = IN_MEMORY,
 ) -> CheckReport:
     """Check a whole repository.
 
@@ -109,6 +110,7 @@ def check(
         folder: where room may be taken on a local disk meanwhile: about 100 bytes a chunk.
         progress: told how far it is, all the time.
         parallel: requests to the store at once, where they do not depend on each other.
+        in_memory: bytes to compare before the disk is used.
 
     Raises:
         StoreError: the store does not answer, so that nothing can be said.
@@ -116,7 +118,7 @@ def check(
         StrongroomError: a key that is needed is refused.
     """
     walk = Walk(progress)
-    with scratch(folder) as room, Census(room, walk) as census:
+    with scratch(folder) as room, Census(room, walk, in_memory) as census:
         return _Check(subject, census, walk, parallel).run(reading)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from repository import layout
 from repository.cache.scratch import scratch
-from repository.census import USED, Census
+from repository.census import IN_MEMORY, USED, Census
 from repository.errors import RepositoryError
 from repository.manifest import ManifestRef
 from repository.store import ReadStore
@@ -29,14 +29,15 @@ class Needed(NamedTuple):
 
 
 @contextmanager
-def needed(subject: Subject, folder: Path, walk: Walk) -> Iterator[Needed]:
+def needed(subject: Subject, folder: Path, walk: Walk, in_memory: int = IN_MEMORY) -> Iterator[Needed]:
     """What the snapshots of a vault need: configuration, keys, index, and their own manifests and packs.
 
     A chunk that is in several packs needs them all: which of them a restore reads is its own choice.
 
     Args:
         folder: where room may be taken on a local disk while the block runs.
-        walk: told how far it is; the names are expected of it.
+        walk: told how far it is, but for the names.
+        in_memory: bytes to compare before the disk is used.
 
     Raises:
         StoreError: the store does not answer.
@@ -54,7 +55,7 @@ def needed(subject: Subject, folder: Path, walk: Walk) -> Iterator[Needed]:
         unreadable += 1
 
     store = subject.store
-    with scratch(folder) as room, Census(room, walk) as census:
+    with scratch(folder) as room, Census(room, walk, in_memory) as census:
         # Snapshots first: what those of them need was there before they were.
         committed = list(store.list(layout.SNAPSHOTS))
         objects = list(store.list(layout.INDEX))

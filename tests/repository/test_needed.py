@@ -81,3 +81,32 @@ def test_signs_of_life_are_asked_for_on_the_way(repo: "Repo") -> None:
     signs: list[Far] = []
     found_in(repo, Walk(signs.append))
     assert len(signs) > 2
+
+
+def test_a_chunk_that_is_in_two_packs_needs_both(repo: "Repo") -> None:
+    repo.backup(FILES, 1)
+    _, copies = repo.segment(FILES)
+    repo.publish(copies)
+    assert len(repo.stored(layout.PACKS)) == 2
+    assert set(found_in(repo).names) == everything(repo)
+
+
+def test_strays_change_nothing(repo: "Repo") -> None:
+    repo.backup(FILES, 1)
+    expected = everything(repo)
+    for name in ("packs/00/" + "ff" * 16, "packs/zz/stray", "manifests/00", "manifests/" + "ff" * 24):
+        (repo.folder / name).parent.mkdir(exist_ok=True)
+        (repo.folder / name).write_bytes(b"x")
+    assert set(found_in(repo).names) == expected
+
+
+def test_a_backup_that_is_committed_meanwhile_leaves_nothing_uncertain(repo: "Repo") -> None:
+    repo.backup(FILES, 1)
+    steps: list[Far] = []
+
+    def another(far: Far) -> None:
+        steps.append(far)
+        if len(steps) == 1:
+            repo.backup({b"/new": DATA[::-1]}, 2)
+
+    assert found_in(repo, Walk(another)).unreadable == 0
