@@ -108,9 +108,14 @@ def _damaged(found: Result) -> str:
 
 
 def _next(found: Result) -> str:
-    objects = [str(problem.get("object")) for problem in found.get("problems", ())]
-    if all(name.startswith(("manifests/", "index/", "chunk ")) for name in objects):
-        return "back up the same paths again, which makes it good for new snapshots, and check again"
+    kinds = {
+        str(problem.get("object")).replace(" ", "/").partition("/")[0]
+        for problem in found.get("problems", ())
+    }
+    if kinds <= {"manifests", "chunk"}:
+        return "back up the same paths again, so that the newest snapshot is whole, and check again"
+    if kinds <= {"manifests", "chunk", "index"}:
+        return "remove the index objects that are named, back up the same paths again, and check again"
     return (
         "bring the objects that are named back from a copy of the repository and check again; "
         "without a copy see docs/operations.md, When check finds damage"
