@@ -339,4 +339,5 @@ def test_every_object_that_is_looked_at_is_a_sign_of_life(repo: "Repo") -> None:
     subject = repo.subject._replace(store=Counting(repo.store, Meter()))
     check(subject, repo.room, EVERYTHING, lambda _: between.append(0))
     assert sum(between) > 3 * 5
-    assert max(between[1:]) <= 2
+    # At the beginning also the configuration and the records of two keys.
+    assert max(between) <= 4

@@ -12,7 +12,7 @@ from workers.reporting import MAX_NAMED
 STRUCTURE, PART, ALL = "structure", "part", "all"
 """How much of the data was read."""
 GOOD, DAMAGED = "good", "damaged"
-MAX_LOSSES = 1000
+MAX_LOSSES = 500
 """Snapshots that are named."""
 
 _Value = dict[str, object]
@@ -28,7 +28,7 @@ def outcome_of(found: CheckReport, reading: Reading) -> notes.Outcome:
         "read": STRUCTURE if not reading.data else ALL if reading.subset is None else PART,
         **numbers,
         "errors": found.found,
-        "losses": [_loss(each) for each in found.losses[:MAX_LOSSES]],
+        "losses": [loss for each in found.losses[:MAX_LOSSES] if room.take(loss := _loss(each))],
         "snapshots_touched": len(found.losses),
         "problems": list(_problems(found.problems, room)),
     }

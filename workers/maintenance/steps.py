@@ -58,7 +58,7 @@ def check_vault(process: Process, job: Job, reporter: Reporter, send: Send) -> N
     store = open_reader(spec.repo, settings)
     reporter.keys = keys = VaultKeys(process, job, store, send)
     reading = Reading(spec.read_data, spec.subset)
-    with _in_time("read the data in parts: --read-data-subset 1/10, then 2/10, ..."):
+    with in_time("read the data in parts: --read-data-subset 1/10, then 2/10, ..."):
         found = check(
             Subject(store, job.vault, keys),
             cache_folder(process.home, process.role, job.vault),
@@ -99,7 +99,7 @@ def extend_locks(process: Process, job: Job, reporter: Reporter, send: Send) -> 
     folder = cache_folder(process.home, process.role, job.vault)
     counts = {"extended": 0, "left": 0, "missing": 0}
     with (
-        _in_time("extend the locks again: those that are done are left alone"),
+        in_time("extend the locks again: those that are done are left alone"),
         needed(Subject(store, job.vault, keys), folder, walk) as found,
         # A request or two for each object: side by side, as many as the store is read with.
         ThreadPoolExecutor(settings.parallel, "extend") as pool,
@@ -121,7 +121,7 @@ def _extend(store: PruneStore, name: str) -> str:
 
 
 @contextmanager
-def _in_time(remedy: str) -> Iterator[None]:
+def in_time(remedy: str) -> Iterator[None]:
     """Let a job end that has worked for as long as a ticket lasts: another attempt would begin at the beginning.
 
     Raises:
