@@ -6,7 +6,7 @@ broker and in the ledger, there are only ids and sealed bytes.
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -99,10 +99,27 @@ class ListSpec(_Spec, frozen=True, tag=LIST):
     """Which snapshots are listed; or as of a restore."""
 
 
+MILLIONTHS = 1_000_000
+_Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+
+
+class Subset(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Which packs a check reads, in one of three ways."""
+
+    part: _Number = 0
+    """From 1: the part of this number, of as many fixed `parts`."""
+    parts: Annotated[int, msgspec.Meta(ge=0, le=MILLIONTHS)] = 0
+    share: Annotated[int, msgspec.Meta(ge=0, le=MILLIONTHS)] = 0
+    """Millionths of the packs, drawn at random."""
+    size: _Number = 0
+    """Bytes of packs, drawn at random."""
+
+
 class CheckSpec(_Spec, frozen=True, tag=CHECK):
-    """Verify the repository's structure, and with `read_data` every chunk."""
+    """Verify the repository's structure, and with `read_data` every chunk, or those of some packs."""
 
     read_data: bool
+    subset: Subset | None = None
 
 
 class TidySpec(_Spec, frozen=True, tag=TIDY):

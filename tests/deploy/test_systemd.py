@@ -82,6 +82,14 @@ def test_a_unit_gives_nothing_that_its_role_does_not_need(unit: Path) -> None:
     assert settings["RestartPreventExitStatus"] == ["78"]
 
 
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_the_home_with_its_cache_is_the_one_folder_that_systemd_makes_writable(unit: Path) -> None:
+    settings = settings_of(unit)
+    (home,) = [value for value in settings["Environment"] if value.startswith("STRONGROOM_HOME=")]
+    assert home == f"STRONGROOM_HOME=/var/lib/{settings['StateDirectory'][0]}"
+    assert settings["StateDirectoryMode"] == ["0700"]
+
+
 def test_systemd_understands_the_units(tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
