@@ -3,16 +3,20 @@
 It is a folder of the home, or any place that the settings name, such as a prefix in a bucket. Each job has a folder
 there. For as long as it lives, its command also holds a lock on a folder of that name in the home, which says where the
 area is: a folder whose lock is free belongs to a command that died, and the next one removes what is left in both
-places. Parcels are sealed; what they cost is space.
+places. What is not named like a job, or does not say where its area is in as many words, is nobody's to remove.
+Parcels are sealed; what they cost is space.
 """
 
 import fcntl
 import os
+import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -30,6 +34,7 @@ from repository.stores import open_pruner, open_writer
 
 _AREA = ".area"
 """In a job's folder in the home: the URI of the area, when that is elsewhere."""
+_JOB: Final = re.compile(r"[0-9a-f]{32}")
 _CLEARING_S = 5.0
 
 
@@ -98,6 +103,8 @@ def _claim(folder: Path) -> int:
 
 def _sweep(deliveries: Path, settings: StoreSettings) -> None:
     for folder in deliveries.iterdir():
+        if not _JOB.fullmatch(folder.name):
+            continue
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
@@ -119,16 +126,28 @@ def _remember(path: Path, area: str) -> None:
 def _remove(folder: Path, settings: StoreSettings) -> None:
     """Remove a job's folder, and its parcels elsewhere; what cannot be reached is left to the next command."""
     try:
-        with (folder / _AREA).open() as file:
-            area = file.read(MAX_URI)
-    except FileNotFoundError:
-        area = ""
-    if area:
-        try:
+        area = _area_in(folder)
+        if area:
             _clear(area, folder.name, settings)
-        except StoreError:
-            return
+    except (OSError, ValueError, StoreError):
+        return
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _area_in(folder: Path) -> str:
+    """The URI that `_remember` has written there; empty when the home's own folder is the area.
+
+    Raises:
+        OSError, ValueError: something else is there.
+    """
+    try:
+        fd = os.open(folder / _AREA, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ValueError("not a file")
+        return file.read(MAX_URI + 1).decode()
 
 
 def _clear(area: str, job: str, settings: StoreSettings) -> None:
