@@ -71,6 +71,9 @@ class RestoreSpec(_Spec, frozen=True, tag=RESTORE):
     excludes: tuple[str, ...]
     delivery: str
     """URI of the delivery area."""
+    following: bool = False
+    """Whether the requester says what it has taken: workers then stay a few parcels ahead of it, and stop when it says
+    nothing more. Otherwise all is delivered, for whoever comes later."""
 
 
 class ListSpec(_Spec, frozen=True, tag=LIST):

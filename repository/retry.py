@@ -106,11 +106,16 @@ class RetryingReader:
 
 
 class RetryingWriter(RetryingReader):
-    """A WriteStore that tries again."""
+    """A WriteStore that tries again.
 
-    def __init__(self, inner: WriteStore, policy: RetryPolicy) -> None:
+    Args:
+        may_read: whether what is there may be looked at. Who delivers may only write.
+    """
+
+    def __init__(self, inner: WriteStore, policy: RetryPolicy, *, may_read: bool = True) -> None:
         super().__init__(inner, policy)
         self._writer = inner
+        self._may_read = may_read
 
     def put(self, name: str, parts: Sequence[Buffer]) -> None:
         """See WriteStore. A name found taken after a failed attempt is ours if it holds the same bytes."""
@@ -119,7 +124,7 @@ class RetryingWriter(RetryingReader):
             try:
                 self._writer.put(name, parts)
             except ObjectExists:
-                if number == 0 or not self._holds(name, parts):
+                if number == 0 or not self._may_read or not self._holds(name, parts):
                     raise
 
         self._policy.run(attempt)

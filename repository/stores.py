@@ -57,7 +57,8 @@ def open_writer(
     """A store that can be read and added to.
 
     Args:
-        handover: in a folder, nothing has to last (`repository.handover`).
+        handover: in a folder, nothing has to last (`repository.handover`); what is there is not read again, so a name
+            that is taken after a lost answer is told as taken, though it may be by ourselves.
         create: for `init` only: make a missing folder; look whether the bucket can hold a vault.
 
     Raises:
@@ -80,7 +81,7 @@ def open_writer(
         store = MeasuredWriter(store, meter)
     if settings.max_mib_per_s:
         store = LimitedWriter(store, limits_of(settings, os.getpid()))
-    return RetryingWriter(store, policy)
+    return RetryingWriter(store, policy, may_read=not handover)
 
 
 def open_pruner(

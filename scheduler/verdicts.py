@@ -77,11 +77,14 @@ def announce(parts: Parts, job: Job) -> None:
 def end_tickets(parts: Parts, job: Job) -> None:
     """Have the key-broker refuse the tickets of a job that is over: a copy of its messages must open nothing.
 
+    Workers that deliver for it see it as well, and stop.
+
     Should this be lost, they end by their own time and budget.
     """
     if not KINDS[job.kind].operations:
         return
     try:
-        parts.publisher.end_tickets(canonical.to_text(canonical.encode(ticket.end(parts.identity, job.id))))
+        signed = canonical.to_text(canonical.encode(ticket.end(parts.identity, job.id)))
+        parts.publisher.end_tickets(job.id, signed)
     except BrokerUnreachable as error:
         logger.warning("the tickets of job %s end by their time: %s", job.id.hex(), error.message)

@@ -2,6 +2,7 @@ import fcntl
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -165,7 +166,29 @@ def test_what_a_dead_command_left_in_a_bucket_is_removed_by_the_next(tmp_path: P
     assert list(open_pruner(area).list("")) == [parcel_name(JOB, 0, 0)]
     with delivery_area(installation(tmp_path), bytes(16)):  # wherever the next one delivers to
         assert list(open_pruner(area).list("")) == []
-    assert list(Home(tmp_path).delivery.iterdir()) == []
+    look_again(tmp_path, area)
+
+
+def test_what_comes_after_a_cancel_is_removed_by_a_later_command(tmp_path: Path, area: str):
+    with delivery_area(installation(tmp_path, area), JOB, lambda: False) as uri:
+        worker = open_writer(uri)
+        worker.put(parcel_name(JOB, 0, 0), [b"parcel"])
+    assert list(worker.list("")) == []
+    look_again(tmp_path, area)
+
+
+def look_again(root: Path, area: str) -> None:
+    """Two commands after one that was cut short: the first comes soon, the other when every worker has stopped."""
+    deliveries = Home(root).delivery
+    for settled in (False, True):
+        open_writer(area).put(parcel_name(JOB, 0, 1), [b"a worker was sending it"])
+        marks = list(deliveries.glob("*/.cleared"))
+        assert len(marks) == 1
+        if settled:
+            os.utime(marks[0], (0, time.time() - delivery.SETTLE_S - 1))
+        with delivery_area(installation(root), bytes(16)):
+            assert list(open_pruner(area).list("")) == []
+    assert list(deliveries.iterdir()) == []
 
 
 def test_parcels_in_another_folder(tmp_path: Path):
