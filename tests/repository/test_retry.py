@@ -9,7 +9,7 @@ from typing_extensions import Buffer
 from repository import errors
 from repository.directory import DirectoryPruner
 from repository.errors import ObjectExists, RepositoryError, StoreFull, StoreUnreachable
-from repository.retry import RetryingPruner, RetryPolicy, is_retryable
+from repository.retry import RetryingPruner, RetryingWriter, RetryPolicy, is_retryable
 
 
 class FailingStore(DirectoryPruner):
@@ -121,6 +121,13 @@ def test_a_name_that_was_taken_before_is_never_ours(failing: Make) -> None:
     inner.put("a", [b"same"])
     with pytest.raises(ObjectExists):
         store.put("a", [b"same"])
+
+
+def test_who_may_only_write_does_not_look_at_what_is_there(failing: Make) -> None:
+    inner, _, clock = failing("a")
+    with pytest.raises(ObjectExists):
+        RetryingWriter(inner, clock.policy(), may_read=False).put("a", [b"x"])
+    assert inner.calls == 2, "two writes, no look"
 
 
 def test_reads_are_retried(failing: Make) -> None:
