@@ -127,7 +127,7 @@ class Job:
         """Submit, follow, and return the end.
 
         Raises:
-            Interrupted: Ctrl-C; the job was cancelled.
+            Interrupted: Ctrl-C; the message says what became of the job.
             JobFailed and others: see `next`.
         """
         try:
