@@ -87,6 +87,9 @@ class RestoreSpec(_Spec, frozen=True, tag=RESTORE):
     """URI of the delivery area."""
     filter: SnapshotFilter = ANY
     """Among which `latest` is the newest that holds `path`; an id needs none."""
+    following: bool = False
+    """Whether the requester says what it has taken: workers then stay a few parcels ahead of it, and stop when it says
+    nothing more. Otherwise all is delivered, for whoever comes later."""
 
 
 class ListSpec(_Spec, frozen=True, tag=LIST):
