@@ -22,7 +22,9 @@ ENCRYPT = "encrypt"
 DECRYPT = "decrypt"
 INIT = "init"
 """The operation of creating a vault: `generate`, and making the CMK of a local KMS when there is none."""
-OPERATIONS = (GENERATE, ENCRYPT, DECRYPT, INIT)
+COMMIT = "commit"
+"""No operation with a key: the job's snapshot may be created. Given once the job can no more be called off."""
+OPERATIONS = (GENERATE, ENCRYPT, DECRYPT, INIT, COMMIT)
 MAX_LIFETIME_MS = 24 * 60 * 60 * 1000
 
 

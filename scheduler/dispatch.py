@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Sequence
 
+from config.queues import FINALIZE
 from crypto import canonical, ticket
 from crypto.errors import OutOfScope
 from crypto.job import MAX_SPEC, TIDY, Spec, digest, seal_spec
@@ -44,8 +45,8 @@ def seal_for_workers(
     return sealed
 
 
-def issue_ticket(parts: Parts, vault: VaultEntry, job: Job) -> Signed:
-    """A ticket for one attempt of a job."""
+def issue_ticket(parts: Parts, vault: VaultEntry, job: Job, more: tuple[str, ...] = ()) -> Signed:
+    """A ticket for one attempt of a job, or for a step of it that may do `more` than the others."""
     kind = KINDS[job.kind]
     return ticket.issue(
         parts.identity,
@@ -57,7 +58,7 @@ def issue_ticket(parts: Parts, vault: VaultEntry, job: Job) -> Signed:
             tenant=vault.tenant,
             vault=vault.id,
             role=kind.role,
-            operations=kind.operations,
+            operations=(*kind.operations, *more),
             spec=digest(job.sealed_spec),
             not_before_ms=job.ticket_until_ms - lifecycle.TICKET_LIFETIME_MS,
             expires_ms=job.ticket_until_ms,
@@ -91,8 +92,8 @@ def dispatch(parts: Parts, registry: Registry, job: Job, now_ms: int) -> Job:
     return current
 
 
-def wake(parts: Parts, registry: Registry, job: Job, task: str, now_ms: int, patience: int) -> None:
-    """Wake a worker for a further step of a running job; the message is void after `patience` ms.
+def commit(parts: Parts, registry: Registry, job: Job, now_ms: int, patience: int) -> None:
+    """Wake a worker for the last step of a backup, which alone may commit it; the message is void after `patience` ms.
 
     Raises:
         BrokerUnreachable: it was not published.
@@ -102,13 +103,15 @@ def wake(parts: Parts, registry: Registry, job: Job, task: str, now_ms: int, pat
     except OutOfScope:
         end(parts, job, FAILED, now_ms, code=verdicts.VAULT_UNKNOWN)
         return
-    _publish(parts, vault, job, task, patience)
+    _publish(parts, vault, job, FINALIZE, patience, (ticket.COMMIT,))
 
 
-def _publish(parts: Parts, vault: VaultEntry, job: Job, task: str, patience: int) -> None:
+def _publish(
+    parts: Parts, vault: VaultEntry, job: Job, task: str, patience: int, more: tuple[str, ...] = ()
+) -> None:
     parts.publisher.wake(
         task,
-        canonical.to_text(canonical.encode(issue_ticket(parts, vault, job))),
+        canonical.to_text(canonical.encode(issue_ticket(parts, vault, job, more))),
         canonical.to_text(job.sealed_spec),
         patience / 1000,
         job.host,

@@ -28,9 +28,9 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         job.LIST: Kind(RESTORE, (ticket.DECRYPT,), queues.LIST, 64),
         job.FIND: Kind(RESTORE, (ticket.DECRYPT,), queues.FIND, 512),
         job.DIFF: Kind(RESTORE, (ticket.DECRYPT,), queues.DIFF, 64),
-        job.CHECK: Kind(MAINTENANCE, (ticket.DECRYPT,), queues.CHECK, 64),
+        job.CHECK: Kind(MAINTENANCE, (ticket.DECRYPT,), queues.CHECK, 512),
         job.TIDY: Kind(MAINTENANCE, (), queues.TIDY, 0),
-        job.EXTEND: Kind(MAINTENANCE, (ticket.DECRYPT,), queues.EXTEND, 64),
+        job.EXTEND: Kind(MAINTENANCE, (ticket.DECRYPT,), queues.EXTEND, 512),
     }
 )
 

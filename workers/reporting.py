@@ -64,6 +64,7 @@ class Reporter:
         self.keys: VaultKeys | None = None
         """Set by the task once it has a key ring, so that KMS calls are counted."""
         self._next_note = 0.0
+        self._waiting_until_ms = 0
         self._next_alive = time.monotonic() + ALIVE_EVERY_S
 
     def note(self, note: notes.Note) -> None:
@@ -80,8 +81,14 @@ class Reporter:
         self.alive()
 
     def waiting(self, error: RepositoryError, left_s: float) -> None:
-        """Tell the requester why nothing gets on, and until when that is tried. From any thread; never an error."""
-        until_ms = time.time_ns() // 1_000_000 + int(left_s * 1000)
+        """Tell the requester why nothing gets on, and until when that is tried. From any thread; never an error.
+
+        Other calls that wait by then are not told of: a slow store would have a note for each request.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        if now_ms < self._waiting_until_ms:
+            return
+        until_ms = self._waiting_until_ms = now_ms + int(left_s * 1000)
         with suppress(BrokerUnreachable):
             self.note(notes.Waiting(error.message, until_ms))
 

@@ -4,19 +4,22 @@ It is a restore in order: one segment after the other, and the parcels of each b
 itself, each when its turn has come; what was delivered again after that is only removed.
 """
 
+import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from client.answer import OnSnapshot, untold
+from client.broker import Publisher
 from client.delivery import area_of, delivery_area
 from client.dump.sink import Sink
 from client.dump.unpack import Unpacker
 from client.errors import DumpBroken, Interrupted, JobFailed
 from client.job import Finished, Job
 from client.progress import Meter, Silent, silent
+from client.restore.following import PULSE_S, Following
 from client.restore.parcels import ParcelOpener
 from client.restore.wanted import Wanted
 from client.session import Session
@@ -38,6 +41,7 @@ class Dumped(NamedTuple):
 class _Segment:
     heard: dict[int, int] = field(default_factory=dict)
     """When which parcel was named, in ms since 1970."""
+    taken: int = 0
     parcels: int = -1
     named: set[bytes] = field(default_factory=set)
     failures: int = 0
@@ -71,6 +75,8 @@ class Dump:
         self._planned = notes.Planned(-1, 0, 0)
         self._meter: Meter = Silent()
         self._job = Job(session, jobs.RESTORE, wanted.vault.id, self._spec_for)
+        self._following = Following(session.publisher, self._job.id)
+        self._over = False
 
     def run(self, open_meter: Callable[[], AbstractContextManager[Meter]] = silent) -> Dumped:
         """Do it. The sink is closed when everything came, and spoilt otherwise.
@@ -84,8 +90,10 @@ class Dump:
         """
         try:
             with ExitStack() as cleanup:
-                delivery = cleanup.enter_context(delivery_area(self._session.installation, self._job.id))
                 session = self._session
+                delivery = cleanup.enter_context(
+                    delivery_area(session.installation, self._job.id, lambda: self._over)
+                )
                 parcels = ParcelOpener(
                     session.registry,
                     self._job.opening,
@@ -94,17 +102,13 @@ class Dump:
                     session.installation.settings.store,
                 )
                 self._meter = cleanup.enter_context(open_meter())
+                cleanup.enter_context(self._here())
                 self._follow(parcels)
             self._finish()
-        except JobFailed:
-            self._spoil()
-            raise
         except KeyboardInterrupt as error:
-            self._job.cancel()
             self._spoil()
             raise Interrupted("interrupted; what was written is not complete") from error
         except Exception as error:
-            self._job.cancel()
             if not isinstance(error, OSError):
                 self._spoil()
             raise
@@ -124,19 +128,53 @@ class Dump:
             wanted.excludes,
             area_of(self._session.installation),
             wanted.filter,
+            following=True,
             in_order=True,
         )
+
+    @contextmanager
+    def _here(self) -> Iterator[None]:
+        """Say while the block runs that somebody takes the parcels, also while whoever reads what is written does not.
+
+        That is a thread's, with a connection of its own. Workers are told when nothing more will be taken.
+        """
+        session, gone = self._session, threading.Event()
+        publisher = Publisher(session.broker_url, session.installation.settings)
+
+        def pulse() -> None:
+            here = Following(publisher, self._job.id)
+            while not gone.wait(PULSE_S):
+                here.tell()
+
+        thread = threading.Thread(target=pulse, daemon=True)
+        self._following.tell()
+        thread.start()
+        try:
+            yield
+        except JobFailed:
+            raise
+        except BaseException:
+            self._job.cancel()
+            raise
+        finally:
+            gone.set()
+            thread.join()
+            publisher.close()
+            if not self._over:
+                self._following.leave()
 
     def _follow(self, parcels: ParcelOpener) -> None:
         self._job.submit()
         while True:
             event = self._job.next()
             if isinstance(event, Finished):
+                self._over = True
                 self._failed |= dict(event.errors)
                 return
             self._hear(event, parcels)
             while self._take(parcels):
-                pass
+                self._following.tell()
+            self._following.tell()
 
     def _hear(self, note: notes.Note | None, parcels: ParcelOpener) -> None:
         if isinstance(note, notes.Planned):
@@ -146,10 +184,13 @@ class Dump:
             self._snapshot, self._count = note.snapshot, note.segments
             self._on_snapshot(note.snapshot.hex(), note.time_ns)
         elif isinstance(note, notes.Parcel):
+            segment = self._segments.setdefault(note.segment, _Segment())
             if (note.segment, note.sequence) < self._at:
+                # Delivered again, or its worker has not heard that it was taken.
                 parcels.remove(note.segment, note.sequence)
+                self._following.took(note.segment, segment.taken)
             else:
-                self._segments.setdefault(note.segment, _Segment()).heard.setdefault(note.sequence, _now_ms())
+                segment.heard.setdefault(note.sequence, _now_ms())
         elif isinstance(note, notes.SegmentDone) and note.snapshot == self._snapshot:
             self._end_segment(self._segments.setdefault(note.segment, _Segment()), note)
 
@@ -179,6 +220,8 @@ class Dump:
         self._unpacker.take(parcels.open(number, sequence, heard_ms, self._snapshot))
         parcels.remove(number, sequence)
         self._at = (number, sequence + 1)
+        segment.taken = sequence + 1
+        self._following.took(number, segment.taken)
         unpacker, planned = self._unpacker, self._planned
         self._meter.show(unpacker.files, planned.files, unpacker.byte_count, planned.byte_count)
         return True

@@ -29,7 +29,9 @@ FLOWER_PORT: Final = 15555
 PROMETHEUS_PORT: Final = 19090
 READY_S: Final = 180
 MAX_RESTARTS: Final = 3
-SPREAD_BYTES: Final = 1_500_000_000
+SPREAD_BYTES: Final = 1_000_000_000
+WORKER_CPUS: Final = "0.25"
+"""Processors of a backup worker: three of them and the local S3 share a machine that may have two."""
 ROLES: Final = ("scheduler", "beat", "key-broker", "backup", "restore", "maintenance", "flower")
 STORE: Final = "endpoint=https://s3:8333&region=us-east-1&ca=/run/secrets/ca.crt"
 """How containers reach the local S3."""
@@ -44,7 +46,10 @@ REFUSALS: Final = {
         "put_object(Bucket='repository', Key='documents/packs/x', IfNoneMatch='*')",
         "delete_object(Bucket='repository', Key=key)",
     ),
-    "maintenance": ("delete_object(Bucket='repository', Key='documents/keys/chunk-id')",),
+    "maintenance": (
+        "delete_object(Bucket='repository', Key='documents/keys/chunk-id')",
+        "delete_object(Bucket='repository', Key=key)",
+    ),
     "client": (
         "get_object(Bucket='repository', Key=key)",
         "list_objects_v2(Bucket='repository', Prefix='documents/')",
@@ -52,9 +57,13 @@ REFUSALS: Final = {
 }
 """What each role tries in the local S3 with its own keys, and must not be let; `key` is a pack of the repository."""
 PYTHON: Final = "/opt/strongroom/.venv/bin/python"
+# As the workers' own client: the local S3 denies all writes whose checksum follows the body, whatever the policy.
 CLIENT: Final = """
-import boto3, botocore.exceptions, sys
-client = boto3.client("s3", endpoint_url="https://s3:8333", verify="/run/secrets/ca.crt", region_name="us-east-1")
+import boto3, botocore.config, botocore.exceptions, sys
+config = botocore.config.Config(request_checksum_calculation="when_required")
+client = boto3.client(
+    "s3", endpoint_url="https://s3:8333", verify="/run/secrets/ca.crt", region_name="us-east-1", config=config
+)
 """
 FIRST_PACK: Final = (
     CLIENT
@@ -63,6 +72,8 @@ found = client.list_objects_v2(Bucket="repository", Prefix=sys.argv[1], MaxKeys=
 print(found["Contents"][0]["Key"])
 """
 )
+CONTROL: Final = CLIENT + "client.put_object(Bucket='delivery', Key='parcels/control')"
+"""What the restore worker may: so it is not the words in which the others try it that are refused."""
 ATTEMPT: Final = (
     CLIENT
     + """
@@ -100,6 +111,7 @@ class Trial:
             "STRONGROOM_FLOWER_PORT": str(FLOWER_PORT),
             "STRONGROOM_PROMETHEUS_PORT": str(PROMETHEUS_PORT),
             "STRONGROOM_BACKUP_PROCESSES": "1",
+            "STRONGROOM_TRIAL_CPUS": WORKER_CPUS,
         }
 
     def compose(self, *words: str, check: bool = True) -> str:
@@ -211,6 +223,7 @@ def check_networks(trial: Trial) -> None:
 def check_store(trial: Trial) -> None:
     """Each role's keys for the local S3 are good for what the role does, and for nothing else."""
     pack = trial.a_pack("documents")
+    run(trial.docker, "exec", trial.containers("restore")[0], PYTHON, "-c", CONTROL)
     for role, calls in REFUSALS.items():
         for call in calls:
             words = (PYTHON, "-c", ATTEMPT, call, pack)
@@ -298,7 +311,7 @@ def scale(trial: Trial) -> None:
             f"backup workers: {workers}; {done['bytes'] / 1e9:.1f} GB in {done['seconds']:.1f} s; "
             f"segments by worker: {dict(segments)}"
         )
-    say(f"speed-up with three workers on {os.cpu_count()} processors: {seconds[1] / seconds[3]:.2f}")
+    say(f"speed-up with three workers of {WORKER_CPUS} processors each: {seconds[1] / seconds[3]:.2f}")
     if len(segments) < 3:
         raise Failed("the segments were not spread over three workers")
 

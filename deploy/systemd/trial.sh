@@ -72,11 +72,11 @@ as key-broker strongroom enrol /var/lib/strongroom/key-broker/identities/key-bro
 as key-broker strongroom-kms --folder /var/lib/strongroom/key-broker/kms init
 
 # 4. Identities
-enrol() { # enrol HOME ROLE NAME OPTIONS...
-    home=$1 role=$2 name=$3
+enrol() { # enrol HOST ROLE NAME OPTIONS...
+    of=$1 role=$2 name=$3
     shift 3
-    as "$home" strongroom identity new --role "$role" --name "$name"
-    install -m 0644 "/var/lib/strongroom/$home/identities/$role.pub" "/tmp/$name.pub"
+    as "$of" strongroom identity new --role "$role" --name "$name"
+    install -m 0644 "/var/lib/strongroom/$of/identities/$role.pub" "/tmp/$name.pub"
     as key-broker strongroom enrol "/tmp/$name.pub" --role "$role" "$@"
 }
 enrol scheduler scheduler scheduler1

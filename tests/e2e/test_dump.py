@@ -206,8 +206,10 @@ def test_what_nobody_takes_is_waited_for_and_memory_stays_small(plain: Vault) ->
     with plain.start(plain.at("/large")) as done:
         assert done.stdout is not None
         wait_for(lambda: len(lying()) >= 3)
+        most = 3 * (os.cpu_count() or 1)  # for each process that has delivered a segment of it
+        assert most < len(expected) >> 23
         for _ in range(20):
-            assert len(lying()) <= 3
+            assert len(lying()) <= most
             time.sleep(0.1)
         content = done.stdout.read(len(expected) - 1)
         status = Path(f"/proc/{done.pid}/status").read_text()

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deploy.iam.generate import policy
-from deploy.iam.table import DOCUMENTS, Names
+from deploy.iam.names import Names
+from deploy.iam.table import DOCUMENTS
 from tests.aws.policy import Ask, Caller, Policy, Values, allowed
 
 SERVICE, CUSTOMER, OTHER, STRANGER = "111122223333", "444455556666", "777788889999", "999900001111"

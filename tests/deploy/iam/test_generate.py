@@ -10,7 +10,10 @@ import pytest
 
 from crypto.keyrecord import encryption_context
 from deploy.iam import generate
-from deploy.iam.table import CONTEXT_KEYS, DOCUMENTS, GARBAGE, Names
+from deploy.iam.kms import CONTEXT_KEYS
+from deploy.iam.names import Names
+from deploy.iam.roles import WORKING
+from deploy.iam.table import DOCUMENTS
 from repository import layout
 from tests.aws.policy import Policy
 from tests.deploy.iam.attempts import NAMES
@@ -49,9 +52,8 @@ def test_context_keys_are_those_that_are_sent() -> None:
     assert set(CONTEXT_KEYS) == set(encryption_context(bytes(16), bytes(16), "dek", 1))
 
 
-def test_what_maintenance_may_remove_are_the_repositorys_names_but_configuration_and_keys() -> None:
-    kinds = {layout.JOBS, layout.PACKS, layout.INDEX, layout.MANIFESTS, layout.SNAPSHOTS}
-    assert {each.rpartition(">")[2].removesuffix("*") for each in GARBAGE} == kinds
+def test_what_maintenance_may_remove_are_the_working_objects_of_jobs() -> None:
+    assert [each.rpartition(">")[2] for each in WORKING] == [f"{layout.JOBS}*"]
 
 
 def _terraform(text: str, values: dict[str, Any]) -> str:

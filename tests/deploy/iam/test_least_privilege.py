@@ -52,9 +52,8 @@ MAY: dict[str, set[str]] = {
         "read the tags of a source's version",
     },
     "restore": READS | {"deliver a parcel", "give up a delivery"},
-    "maintenance": READS
-    | WRITES
-    | {"see a pack's lock", "see unfinished uploads", "remove a pack", "remove a plan"},
+    "maintenance": READS - {"make the bucket's own key through S3"}
+    | {"lock a pack", "see a pack's lock", "remove a plan"},
     "scheduler": set(),
     "client": {
         "read the configuration",
@@ -132,6 +131,9 @@ FORBIDDEN_WHATEVER_IS_ATTACHED: dict[str, set[str]] = {
     "maintenance": {
         "make a data key",
         "unwrap a data key",
+        "write a new pack",
+        "write over a snapshot",
+        "remove a pack",
         "remove a wrapped key",
         "remove the configuration",
         "remove a version for good",
@@ -219,7 +221,7 @@ ONLY_THE_RESOURCE_STOPS: dict[str, set[str]] = {
     "rewrap-tenant": {"re-encrypt around the endpoint", "see the CMK around the endpoint"},
     "backup": {"write over a snapshot", "read a pack in clear over the network"},
     "restore": {"read a pack in clear over the network"},
-    "maintenance": {"write over a snapshot", "read a pack in clear over the network"},
+    "maintenance": {"read a pack in clear over the network"},
     "client": {"take a parcel in clear over the network"},
 }
 

@@ -16,7 +16,7 @@ from crypto.job import BackupSpec
 from crypto.keyrecord import CHUNK_ID, DEK
 from crypto.registry import BACKUP, SCHEDULER, Registry
 from crypto.secret import SecretKey
-from crypto.ticket import DECRYPT, ENCRYPT, Ticket, issue
+from crypto.ticket import COMMIT, DECRYPT, ENCRYPT, Ticket, issue
 from repository.catalog import read_manifest, read_snapshot
 from repository.compression import Decompressor
 from repository.fetch import Fetched, Fetcher
@@ -60,8 +60,12 @@ class Backing:
         self._own = BackupProcess(self._process)
         self._requester = HpkeKey.generate().public
 
-    def backup(self, between: Callable[[], None] = lambda: None) -> Snapshot:
-        """One job; `between` runs when it is planned, and before its segments are."""
+    def backup(
+        self,
+        between: Callable[[], None] = lambda: None,
+        operations: tuple[str, ...] = (DECRYPT, ENCRYPT, COMMIT),
+    ) -> Snapshot:
+        """One job; `between` runs when it is planned, and before its segments are. Its ticket allows `operations`."""
         time.sleep(
             2 * TICK_NS / 1e9
         )  # else the clock does not tell what was just written from what changes now
@@ -70,7 +74,6 @@ class Backing:
             self._keep(DEK, 1, operation, repo.keys.dek(1))
             self._keep(CHUNK_ID, 0, operation, repo.keys.chunk_id_key())
         spec = BackupSpec(repo.folder.as_uri(), self._requester, (os.fsencode(self.source),), (), (), "host")
-        operations = (DECRYPT, ENCRYPT)
         ticket = Ticket(
             1, bytes(16), os.urandom(16), 1, *repo.vault, ROLE, operations, b"", 0, now_ms() + 60_000, 9
         )
