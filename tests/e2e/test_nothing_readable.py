@@ -97,7 +97,9 @@ def work(room: Strongroom, base: Path, marks: Marks, found: Evidence) -> None:
     room.run("find", vault, f"{marks['file']}*")
     first, second = (line["id"] for line in room.json("snapshots", vault))
     room.run("diff", vault, first, second, source, "--metadata")
-    assert marks["file"].encode() in room.run("dump", vault, f"latest:{source}").stdout.encode()
+    archive = base / f"{marks['restored']}.tar"
+    room.run("dump", vault, f"latest:{source}", "--target", archive)
+    assert marks["file"].encode() in archive.read_bytes()
     room.run("check", vault, "--read-data")
     restored = base / marks["restored"]
     room.run("restore", vault, f"latest:{source}", "--target", restored, "--include", f"{marks['file']}*")
