@@ -3,9 +3,11 @@
 import io
 import tarfile
 
+import msgspec
 import pytest
 
 from client.dump.tar import TarSink
+from client.errors import EntryDamaged
 from crypto.parcel import Piece
 from sources.filesystem.metadata import Meta, decode
 from tests.client.deliveries import meta
@@ -71,6 +73,21 @@ def test_other_names_of_a_file_are_links_to_the_first() -> None:
     assert first.isreg()
     assert (second.islnk(), second.linkname, second.size) == (True, "a", 0)
     assert third.isreg()
+
+
+def test_a_link_whose_later_part_differs_from_the_first_name_is_told() -> None:
+    sink = TarSink(io.BytesIO(), b"")
+    for path, later in ((b"/a", b"1" * 32), (b"/b", b"1" * 32), (b"/c", b"2" * 32)):
+        piece, its_meta = member(path, size=8, nlink=2)
+        sink.begin(piece, its_meta)
+        sink.verified(piece)
+        second = msgspec.structs.replace(piece, part_offset=4, digest=later)
+        if path == b"/c":
+            with pytest.raises(EntryDamaged, match="several names"):
+                sink.verified(second)
+        else:
+            sink.verified(second)
+        sink.end()
 
 
 def test_attributes_are_bytes() -> None:

@@ -73,7 +73,11 @@ def test_what_is_delivered_again_is_written_once() -> None:
     other = cut(0, 45_000)
     out = Out()
     out.take(first, first, second, *other, third, other[1])
-    assert out.written == DATA
+    assert (out.written, out.unpacker.files, out.unpacker.failed) == (DATA, 1, {})
+    (whole,) = cut(0)
+    out = Out()
+    out.take(whole, whole)
+    assert (out.written, out.unpacker.files) == (DATA, 1)
 
 
 def test_a_gap_ends_the_dump_with_what_is_right() -> None:
