@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from client.errors import BadArgument, MissingPath
 from config.queues import is_host
+from crypto.job import SnapshotFilter
 from repository.errors import StoreUnsupported
 from repository.place import S3Place, parse_place
 from sources.patterns import Patterns
@@ -44,14 +45,16 @@ def snapshot_path(text: str) -> SnapshotPath:
             f"{snapshot!r} is not a snapshot",
             remedy=f"give an id, at least {MIN_PREFIX} digits of one, or {LATEST}",
         )
-    if not path:
-        return SnapshotPath(snapshot, b"")
-    if is_bucket(path):
-        return SnapshotPath(snapshot, _place(path).path)
-    if not path.startswith("/") or "\0" in path:
-        raise BadArgument(f"{path!r} is not a path in a snapshot", remedy="write SNAPSHOT:/absolute/path")
-    cleaned = "/" + posixpath.normpath(path).lstrip("/")
-    return SnapshotPath(snapshot, b"" if cleaned == "/" else os.fsencode(cleaned))
+    inside = _path_inside(path, "write SNAPSHOT:/absolute/path") if path else b""
+    return SnapshotPath(snapshot, b"" if inside == b"/" else inside)
+
+
+def _path_inside(text: str, remedy: str) -> bytes:
+    if is_bucket(text):
+        return _place(text).path
+    if not text.startswith("/") or "\0" in text:
+        raise BadArgument(f"{text!r} is not a path in a snapshot", remedy=remedy)
+    return os.fsencode("/" + posixpath.normpath(text).lstrip("/"))
 
 
 def source_paths(texts: tuple[str, ...], *, here: bool) -> tuple[bytes, ...]:
@@ -127,14 +130,45 @@ def _place(text: str) -> BucketPath:
         raise BadArgument(error.message, remedy=error.remedy) from error
 
 
-def require_objects(snapshots: Sequence[Mapping[str, Any]], wanted: str) -> None:
+def snapshot_filter(
+    hosts: Sequence[str], tags: Sequence[str], paths: Sequence[str], snapshot: str = LATEST
+) -> SnapshotFilter:
+    """Which snapshots may be meant: `--host`, `--tag` (`a,b` for both) and `--path` as restic reads them.
+
+    Raises:
+        BadArgument: a path is not absolute, a tag empty; or `snapshot` is an id, among which there is no choice.
+    """
+    if snapshot != LATEST and (hosts or tags or paths):
+        raise BadArgument(
+            "--host, --tag and --path choose among snapshots, and one is named",
+            remedy=f"leave them out, or write {LATEST}",
+        )
+    groups = tuple(tuple(text.split(",")) for text in tags)
+    if not all(all(group) for group in groups):
+        raise BadArgument("an empty tag", remedy="write --tag TAG, or --tag TAG,TAG for both together")
+    roots = tuple(_path_inside(path, "write --path /absolute/path, or a URI") for path in paths)
+    return SnapshotFilter(tuple(hosts), groups, roots)
+
+
+def require_objects(snapshots: Sequence[Mapping[str, Any]], wanted: str, path: bytes = b"") -> None:
     """Refuse to restore a snapshot of files to a bucket; one that is not known is for the workers to name.
+
+    Args:
+        snapshots: that may be meant, oldest first.
+        wanted: an id, a prefix of one, or `latest`.
+        path: in it; of those that have it, `latest` is the newest.
 
     Raises:
         BadArgument: it is one.
     """
-    found = snapshots[-1:] if wanted == LATEST else [s for s in snapshots if str(s["id"]).startswith(wanted)]
-    if any(not str(path).startswith(os.fsdecode(ROOT) + "/") for s in found for path in s.get("paths", ())):
+    if wanted == LATEST and path:
+        paths = [os.fsdecode(path)]
+    else:
+        found = (
+            snapshots[-1:] if wanted == LATEST else [s for s in snapshots if str(s["id"]).startswith(wanted)]
+        )
+        paths = [str(each) for snapshot in found for each in snapshot.get("paths", ())]
+    if any(not (each + "/").startswith(os.fsdecode(ROOT) + "/") for each in paths):
         raise BadArgument(
             "this snapshot is of files: only what was backed up from a bucket is restored to one",
             remedy="restore it to a folder, and copy that",

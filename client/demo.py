@@ -85,7 +85,7 @@ def _run(folder: Path, source: Path, excludes: tuple[str, ...]) -> None:
     _say("A new home, with one identity for each role, and a local KMS whose master key no worker ever sees.")
     vault = create_vault(
         Installation.open(home), "demo", (folder / "repository").as_uri(), "local-kms://demo"
-    )
+    ).entry
     _say(f"A vault in {folder / 'repository'}; its data key was wrapped by the KMS.")
     with open_session(Installation.open(home)) as session:
         _say(

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from client.errors import BrokerUnreachable, Interrupted, JobFailed, SchedulerSilent
 from client.session import Session
+from client.waiting import Waits
 from config.errors import StrongroomError
 from crypto import canonical, notes
 from crypto import job as jobs
@@ -81,6 +82,7 @@ class Job:
         self._request: Signed | None = None
         self._answered = False
         self._unreachable: BrokerUnreachable | None = None
+        self._waits = Waits()
 
     def submit(self) -> None:
         """Send the request.
@@ -162,6 +164,9 @@ class Job:
             now_ms = time.time_ns() // 1_000_000
             note = notes.read_note(registry, letter.note, self.id, self.opening, now_ms)
             self._hear()
+            if isinstance(note, notes.Waiting):
+                self._waits.hear(note.message, note.until_ms)
+                return None
             # What ends a job is its verdict; a worker's outcome comes inside that.
             return None if isinstance(note, notes.Outcome | notes.Failure) else note
         if letter.verdict is None:

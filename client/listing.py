@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from client.delivery import ParcelReader, area_of, delivery_area
 from client.errors import ClientError, Interrupted
@@ -17,28 +17,49 @@ from crypto.registry import VaultEntry
 
 MAX_LINE: Final = 1 << 20
 Line = dict[str, Any]
+OnSnapshot: TypeAlias = Callable[[str, int], None]
+"""Told which snapshot it is, as hex, and when that was made, in nanoseconds since 1970."""
 
 
 class ListingDamaged(ClientError):
     """A listing that no worker of ours writes, or that did not arrive whole."""
 
 
-def list_snapshots(session: Session, vault: VaultEntry) -> list[Line]:
-    """The vault's snapshots, oldest first.
+def untold(snapshot: str, time_ns: int) -> None:
+    """An OnSnapshot: nobody is told."""
+
+
+def list_snapshots(session: Session, vault: VaultEntry, wanted: jobs.SnapshotFilter = jobs.ANY) -> list[Line]:
+    """The vault's snapshots that are wanted, oldest first, and those that cannot be opened.
 
     Raises:
         JobFailed and others: see `client.job`. ListingDamaged: it did not arrive whole.
     """
-    return list(_listing(session, vault, "", b""))
+    return list(_listing(session, vault, "", b"", wanted))
 
 
-def list_entries(session: Session, vault: VaultEntry, snapshot: str, path: bytes) -> Iterator[Line]:
+def list_entries(
+    session: Session,
+    vault: VaultEntry,
+    snapshot: str,
+    path: bytes,
+    wanted: jobs.SnapshotFilter = jobs.ANY,
+    on_snapshot: OnSnapshot = untold,
+) -> Iterator[Line]:
     """The entries of a snapshot at and below `path` (all for b""), in path order.
 
+    Args:
+        session: connected.
+        vault: whose.
+        snapshot: an id, a prefix of one, or `latest`.
+        path: absolute.
+        wanted: among which snapshots `latest` is looked for.
+        on_snapshot: told which snapshot it is.
+
     Raises:
         JobFailed and others: see `client.job`. ListingDamaged: it did not arrive whole.
     """
-    return _listing(session, vault, snapshot, path)
+    return _listing(session, vault, snapshot, path, wanted, on_snapshot)
 
 
 def path_of(entry: Line) -> bytes:
@@ -46,12 +67,19 @@ def path_of(entry: Line) -> bytes:
     return os.fsencode(entry["path"])
 
 
-def _listing(session: Session, vault: VaultEntry, snapshot: str, path: bytes) -> Iterator[Line]:
+def _listing(
+    session: Session,
+    vault: VaultEntry,
+    snapshot: str,
+    path: bytes,
+    wanted: jobs.SnapshotFilter,
+    on_snapshot: OnSnapshot = untold,
+) -> Iterator[Line]:
     installation = session.installation
     area = area_of(installation)
 
     def make_spec(requester: bytes) -> jobs.Spec:
-        return jobs.ListSpec(vault.repo, requester, snapshot, path, area)
+        return jobs.ListSpec(vault.repo, requester, snapshot, path, area, wanted)
 
     job = Job(session, jobs.LIST, vault.id, make_spec)
     with delivery_area(installation, job.id) as uri:
@@ -61,6 +89,8 @@ def _listing(session: Session, vault: VaultEntry, snapshot: str, path: bytes) ->
             for note in _notes(job):
                 if isinstance(note, notes.Parcel):
                     heard.setdefault(note.sequence, time.time_ns() // 1_000_000)
+                elif isinstance(note, notes.Restoring):
+                    on_snapshot(note.snapshot.hex(), note.time_ns)
                 elif isinstance(note, notes.SegmentDone):
                     due = note.parcels
         except KeyboardInterrupt as error:

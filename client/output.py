@@ -80,6 +80,11 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+def tell_snapshot(snapshot: str, time_ns: int) -> None:
+    """Say on standard error which snapshot `latest` has turned out to be."""
+    click.echo(f"the latest is snapshot {snapshot[:12]} of {to_the_second(time_of_ns(time_ns))}", err=True)
+
+
 def tell_paths(heading: str, paths: Iterable[tuple[bytes, str]]) -> None:
     """Name paths and what is wrong with each, on standard error."""
     first = True

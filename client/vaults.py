@@ -4,12 +4,16 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-from client.errors import VaultExists
+import msgspec
+
+from client.errors import JobFailed, VaultExists
 from client.installation import Installation, change_registry, read_registry, without_vault
 from client.job import Job
 from client.listing import list_snapshots
 from client.session import Session, open_session
+from client.waiting import Waits
 from config.home import Home
 from config.settings import StoreSettings
 from crypto import job as jobs
@@ -18,6 +22,20 @@ from repository.errors import StoreDenied
 from repository.place import FolderPlace, parse_place
 from repository.stores import open_reader
 from repository.vault import read_vault_header
+
+
+class Created(NamedTuple):
+    """A vault that is there now."""
+
+    entry: VaultEntry
+    made: bool
+    """False when it was there before, and nothing was done."""
+
+
+class _Initialised(msgspec.Struct, frozen=True):
+    """The outcome of the job that makes a vault."""
+
+    made: bool
 
 
 def add_vault(home: Home, name: str, repo: str, kms: str, host: str) -> VaultEntry:
@@ -32,24 +50,24 @@ def add_vault(home: Home, name: str, repo: str, kms: str, host: str) -> VaultEnt
     return entry
 
 
-def create_vault(installation: Installation, name: str, repo: str, kms: str) -> VaultEntry:
+def create_vault(installation: Installation, name: str, repo: str, kms: str) -> Created:
     """Register a new vault and have a worker make its first objects; on failure nothing stays registered.
 
-    One that `add_vault` has registered, for the same repository and CMK, is made as it is and stays registered.
+    One that is registered for the same repository and CMK stays registered as it is. A worker makes it if `add_vault`
+    did no more than register it, and does nothing if it is there: so a script may run this again.
 
     Raises:
-        VaultExists: the name is taken, or the folder is not empty.
+        VaultExists: the name is taken by a vault elsewhere or under another CMK, or the folder is not empty.
         JobFailed and others: see `client.job`.
     """
-    for known in installation.registry.vaults:
-        if (known.name, known.repo, known.kms) == (name, repo, kms):
-            with open_session(installation) as session:
-                _make(session, known)
-            return known
+    known = _known(installation.registry, name, repo, kms)
+    if known is not None:
+        with open_session(installation) as session:
+            return Created(known, _make(session, known))
     if not installation.settings.broker.url:
         _require_empty(repo, installation.settings.store)
     entry = VaultEntry(secrets.token_bytes(16), installation.registry.tenant, name, repo, kms)
-    return _registered(installation, entry, _make)
+    return Created(_registered(installation, entry, _make), made=True)
 
 
 def attach_vault(installation: Installation, name: str, repo: str, kms: str) -> VaultEntry:
@@ -60,7 +78,7 @@ def attach_vault(installation: Installation, name: str, repo: str, kms: str) -> 
         RepositoryError: there is no repository, or none that this release reads.
         JobFailed and others: see `client.job`.
     """
-    header = read_vault_header(open_reader(repo, installation.settings.store))
+    header = read_vault_header(open_reader(repo, installation.settings.store, on_wait=Waits().of_store))
     entry = VaultEntry(header.vault, header.tenant, name, repo, kms)
     return _registered(installation, entry, list_snapshots)
 
@@ -78,8 +96,39 @@ def _registered(installation: Installation, entry: VaultEntry, prove: Callable[.
     return entry
 
 
-def _make(session: Session, entry: VaultEntry) -> None:
-    Job(session, jobs.INIT, entry.id, lambda requester: jobs.InitSpec(entry.repo, requester)).run()
+def _make(session: Session, entry: VaultEntry) -> bool:
+    """Have a worker make the vault; False when it found it there."""
+    job = Job(session, jobs.INIT, entry.id, lambda requester: jobs.InitSpec(entry.repo, requester))
+    try:
+        return msgspec.json.decode(job.run().json, type=_Initialised).made
+    except msgspec.MsgspecError as error:
+        raise JobFailed(
+            "bad-outcome",
+            "the vault is there, but the worker does not say whether it was made now",
+            remedy="use the same release on every host",
+        ) from error
+
+
+def _known(registry: Registry, name: str, repo: str, kms: str) -> VaultEntry | None:
+    """The vault of that name, if it is registered for that repository and CMK.
+
+    Raises:
+        VaultExists: it is registered for others.
+    """
+    for entry in registry.vaults:
+        if entry.name == name:
+            differs = [
+                f"its {what} is {there}, not {given}"
+                for what, there, given in (("repository", entry.repo, repo), ("CMK", entry.kms, kms))
+                if there != given
+            ]
+            if differs:
+                raise VaultExists(
+                    f"the vault {name!r} exists already, and {' and '.join(differs)}",
+                    remedy="choose another name, or give what `strongroom vault list` shows",
+                )
+            return entry
+    return None
 
 
 def _with_new(registry: Registry, entry: VaultEntry) -> Registry:
@@ -99,7 +148,7 @@ def _require_empty(repo: str, settings: StoreSettings) -> None:
         _require_empty_folder(place.path)
         return
     try:
-        taken = next(open_reader(repo, settings).list(""), None) is not None
+        taken = next(open_reader(repo, settings, on_wait=Waits().of_store).list(""), None) is not None
     except StoreDenied:
         return  # whoever makes vaults need not be able to read them; a worker refuses where a vault is already
     if taken:

@@ -6,7 +6,7 @@ broker and in the ledger, there are only ids and sealed bytes.
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -62,6 +62,20 @@ class BackupSpec(_Spec, frozen=True, tag=BACKUP):
     """Whose workers are to read the paths; empty: the vault's host, or any backup worker."""
 
 
+class SnapshotFilter(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Which snapshots may be meant; everything that is empty lets all through."""
+
+    hosts: tuple[str, ...] = ()
+    """Of one of these hosts."""
+    tags: tuple[tuple[str, ...], ...] = ()
+    """With all tags of at least one of these groups."""
+    paths: tuple[bytes, ...] = ()
+    """Of backups that were asked for all of these paths, and perhaps for more."""
+
+
+ANY: Final = SnapshotFilter()
+
+
 class RestoreSpec(_Spec, frozen=True, tag=RESTORE):
     """Deliver a snapshot, or what lies below `path` in it, as parcels."""
 
@@ -71,6 +85,8 @@ class RestoreSpec(_Spec, frozen=True, tag=RESTORE):
     excludes: tuple[str, ...]
     delivery: str
     """URI of the delivery area."""
+    filter: SnapshotFilter = ANY
+    """Among which `latest` is the newest that holds `path`; an id needs none."""
 
 
 class ListSpec(_Spec, frozen=True, tag=LIST):
@@ -79,6 +95,8 @@ class ListSpec(_Spec, frozen=True, tag=LIST):
     snapshot: str
     path: bytes
     delivery: str
+    filter: SnapshotFilter = ANY
+    """Which snapshots are listed; or as of a restore."""
 
 
 class CheckSpec(_Spec, frozen=True, tag=CHECK):

@@ -41,6 +41,8 @@ class Restoring(_Note, frozen=True, tag="restoring"):
 
     snapshot: bytes
     segments: int
+    time_ns: int = 0
+    """When the snapshot was made, in nanoseconds since 1970."""
 
 
 class Progress(_Note, frozen=True, tag="progress"):
@@ -49,6 +51,13 @@ class Progress(_Note, frozen=True, tag="progress"):
     segment: int
     files: int
     byte_count: int
+
+
+class Waiting(_Note, frozen=True, tag="waiting"):
+    """A store does not answer, and why; what was asked of it is tried again until then, in ms since 1970."""
+
+    message: str
+    until_ms: int
 
 
 class Parcel(_Note, frozen=True, tag="parcel"):
@@ -89,7 +98,7 @@ class Failure(_Note, frozen=True, tag="failure"):
     remedy: str
 
 
-Note = Planned | Restoring | Progress | Parcel | SegmentDone | Outcome | Failure
+Note = Planned | Restoring | Progress | Waiting | Parcel | SegmentDone | Outcome | Failure
 
 
 class _Box(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

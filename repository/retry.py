@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from typing_extensions import Buffer
 
@@ -19,8 +19,18 @@ from repository.store import PruneStore, ReadStore, WriteStore, check_prefix
 RETRYABLE: tuple[type[RepositoryError], ...] = (StoreUnreachable,)
 """Everything else is permanent: the same call would fail again, or its object is not to be trusted."""
 
+TELL_AFTER_S: Final = 1.0
+"""What takes no longer than that is not worth a word."""
+
+OnWait: TypeAlias = Callable[[RepositoryError, float], None]
+"""Told why a call is tried again, and for how many seconds more. From any thread; must not raise."""
+
 _COMPARE = 4 << 20
 T = TypeVar("T")
+
+
+def unheard(error: RepositoryError, left_s: float) -> None:
+    """An OnWait: nobody is told."""
 
 
 def is_retryable(error: BaseException) -> bool:
@@ -30,7 +40,7 @@ def is_retryable(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long to try. Times in seconds; the clock, the sleep and the dice can be replaced."""
+    """How long to try, and who is told of it. Times in seconds; the clock, the sleep and the dice can be replaced."""
 
     deadline_s: float = 30.0
     first_s: float = 0.1
@@ -38,6 +48,8 @@ class RetryPolicy:
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     jitter: Callable[[float], float] = field(default=lambda bound: random.uniform(0.0, bound))  # noqa: S311
+    on_wait: OnWait = unheard
+    """Told once for each call that is tried for longer than `TELL_AFTER_S`."""
 
     def run(self, call: Callable[[int], T]) -> T:
         """Run `call(attempt)`, attempt counted from 0, until it succeeds or the deadline would pass.
@@ -45,15 +57,20 @@ class RetryPolicy:
         Raises:
             RepositoryError: the last one, at once if it is permanent.
         """
-        end = self.clock() + self.deadline_s
-        attempt = 0
+        begun = self.clock()
+        end = begun + self.deadline_s
+        attempt, told = 0, False
         while True:
             try:
                 return call(attempt)
-            except RETRYABLE:
+            except RETRYABLE as error:
                 delay = self.jitter(min(self.longest_s, self.first_s * 2.0 ** min(attempt, 16)))
-                if self.clock() + delay >= end:
+                now = self.clock()
+                if now + delay >= end:
                     raise
+                if not told and now + delay - begun > TELL_AFTER_S:
+                    told = True
+                    self.on_wait(error, end - now)
             self.sleep(delay)
             attempt += 1
 

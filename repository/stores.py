@@ -12,25 +12,32 @@ from repository.handover import HandoverPruner, HandoverWriter
 from repository.limit import LimitedPruner, LimitedReader, LimitedWriter, limits_of
 from repository.measure import MeasuredPruner, MeasuredReader, MeasuredWriter, Meter
 from repository.place import FolderPlace, parse_place
-from repository.retry import RetryingPruner, RetryingReader, RetryingWriter, RetryPolicy
+from repository.retry import OnWait, RetryingPruner, RetryingReader, RetryingWriter, RetryPolicy, unheard
 from repository.store import PruneStore, ReadStore, WriteStore
 
 _DEFAULTS = StoreSettings()
 
 
-def open_reader(uri: str, settings: StoreSettings = _DEFAULTS, meter: Meter | None = None) -> ReadStore:
+def open_reader(
+    uri: str,
+    settings: StoreSettings = _DEFAULTS,
+    meter: Meter | None = None,
+    *,
+    on_wait: OnWait = unheard,
+) -> ReadStore:
     """A store that can only be read.
 
     Args:
         uri: `file:///absolute/folder` or `s3://bucket/prefix?options` (`repository.place`).
         settings: of this host, section [store].
         meter: told of every operation.
+        on_wait: told when the store does not answer, and the call is tried again.
 
     Raises:
         StoreUnsupported: the URI is not one that this release can open.
         StoreMissing: there is no such folder.
     """
-    policy = _policy(settings)
+    policy = RetryPolicy(deadline_s=settings.deadline_s, on_wait=on_wait)
     place = parse_place(uri)
     store: ReadStore
     if isinstance(place, FolderPlace):
@@ -53,6 +60,7 @@ def open_writer(
     *,
     create: bool = False,
     handover: bool = False,
+    on_wait: OnWait = unheard,
 ) -> WriteStore:
     """A store that can be read and added to.
 
@@ -66,7 +74,7 @@ def open_writer(
         StoreMissing: there is no such bucket; only told with `create`.
         StoreDenied: the folder cannot be made.
     """
-    policy = _policy(settings)
+    policy = RetryPolicy(deadline_s=settings.deadline_s, on_wait=on_wait)
     place = parse_place(uri)
     store: WriteStore
     if isinstance(place, FolderPlace):
@@ -84,7 +92,12 @@ def open_writer(
 
 
 def open_pruner(
-    uri: str, settings: StoreSettings = _DEFAULTS, meter: Meter | None = None, *, handover: bool = False
+    uri: str,
+    settings: StoreSettings = _DEFAULTS,
+    meter: Meter | None = None,
+    *,
+    handover: bool = False,
+    on_wait: OnWait = unheard,
 ) -> PruneStore:
     """A store that can also be removed from.
 
@@ -95,7 +108,7 @@ def open_pruner(
         StoreUnsupported: the URI is not one that this release can open.
         StoreMissing: there is no such folder.
     """
-    policy = _policy(settings)
+    policy = RetryPolicy(deadline_s=settings.deadline_s, on_wait=on_wait)
     place = parse_place(uri)
     store: PruneStore
     if isinstance(place, FolderPlace):
@@ -109,7 +122,3 @@ def open_pruner(
     if settings.max_mib_per_s:
         store = LimitedPruner(store, limits_of(settings, os.getpid()))
     return RetryingPruner(store, policy)
-
-
-def _policy(settings: StoreSettings) -> RetryPolicy:
-    return RetryPolicy(deadline_s=settings.deadline_s)

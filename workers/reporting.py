@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from config.errors import StrongroomError
 from config.queues import REPORT
@@ -12,7 +12,7 @@ from crypto.certificate import ProcessSigned
 from crypto.errors import KeyRefused, KeyWiped
 from crypto.report import REPORT_VERSION, Report
 from crypto.signing import Domain
-from repository.errors import StoreUnreachable
+from repository.errors import RepositoryError, StoreUnreachable
 from sources.source import Note
 from workers.admission import Job, Stray
 from workers.keys import KeyBrokerSilent, Send, VaultKeys
@@ -78,6 +78,12 @@ class Reporter:
             self.note(notes.Progress(segment, files, byte_count))
             self._show(f"segment {segment}: {files} files, {byte_count / 1e6:.0f} MB")
         self.alive()
+
+    def waiting(self, error: RepositoryError, left_s: float) -> None:
+        """Tell the requester why nothing gets on, and until when that is tried. From any thread; never an error."""
+        until_ms = time.time_ns() // 1_000_000 + int(left_s * 1000)
+        with suppress(BrokerUnreachable):
+            self.note(notes.Waiting(error.message, until_ms))
 
     def alive(self) -> None:
         """Extend the job's lease, every now and then; call it freely."""

@@ -5,12 +5,30 @@ from typing import Any
 
 import click
 
-from client.arguments import bucket_target, patterns, repository_uri, require_objects, snapshot_path
+from client.arguments import (
+    LATEST,
+    bucket_target,
+    patterns,
+    repository_uri,
+    require_objects,
+    snapshot_filter,
+    snapshot_path,
+)
 from client.delivery import delivering_to
 from client.errors import code_of
+from client.filters import filter_options
 from client.installation import Installation
-from client.listing import list_snapshots
-from client.output import EXIT_INCOMPLETE, json_line, json_option, path_fields, size, summary, tell_paths
+from client.listing import list_snapshots, untold
+from client.output import (
+    EXIT_INCOMPLETE,
+    json_line,
+    json_option,
+    path_fields,
+    size,
+    summary,
+    tell_paths,
+    tell_snapshot,
+)
 from client.progress import meter
 from client.restore.run import Restore, Restored
 from client.restore.target import FolderTarget, Target
@@ -35,6 +53,7 @@ from sources.s3.place import BucketPath
     "--include", "includes", multiple=True, metavar="PATTERN", help="Only what matches (restic's patterns)."
 )
 @click.option("--exclude", "excludes", multiple=True, metavar="PATTERN", help="Not what matches.")
+@filter_options
 @click.option("--overwrite", is_flag=True, help="Objects that are in the bucket may be replaced.")
 @click.option(
     "--delivery",
@@ -51,11 +70,16 @@ def command(  # noqa: PLR0913 - one for each option
     target: str,
     includes: tuple[str, ...],
     excludes: tuple[str, ...],
+    hosts: tuple[str, ...],
+    tags: tuple[str, ...],
+    paths: tuple[str, ...],
     overwrite: bool,
     delivery: str | None,
     as_json: bool,
 ) -> None:
     """Restore a snapshot of VAULT below DIR, each file under its original path; or the content of PATH into DIR.
+
+    SNAPSHOT is an id, a prefix of one, or latest: the newest that the options let through and that has PATH.
 
     Objects go back to a bucket with all that S3 said of them, or into a folder.
     """
@@ -64,7 +88,12 @@ def command(  # noqa: PLR0913 - one for each option
         installation = delivering_to(installation, repository_uri(delivery))
     asked = snapshot_path(snapshot)
     wanted = Wanted(
-        installation.vault(vault), asked.snapshot, asked.path, patterns(includes), patterns(excludes)
+        installation.vault(vault),
+        asked.snapshot,
+        asked.path,
+        patterns(includes),
+        patterns(excludes),
+        snapshot_filter(hosts, tags, paths, asked.snapshot),
     )
     place = bucket_target(target, overwrite=overwrite)
     if place is None:
@@ -73,7 +102,8 @@ def command(  # noqa: PLR0913 - one for each option
         landing = (
             _bucket(session, wanted, place, overwrite) if place else FolderTarget(Path(target).absolute())
         )
-        done = Restore(session, wanted, landing).run(lambda: meter("restoring", wanted=not as_json))
+        tell = tell_snapshot if wanted.snapshot == LATEST else untold
+        done = Restore(session, wanted, landing, tell).run(lambda: meter("restoring", wanted=not as_json))
     if done.trouble is not None and not done.files:
         raise done.trouble
     result = _result(done)
@@ -93,7 +123,7 @@ def _bucket(session: Session, wanted: Wanted, place: BucketPath, overwrite: bool
     """
     from client.restore.bucket import BucketTarget  # most restores need no S3, whose library is slow to load
 
-    require_objects(list_snapshots(session, wanted.vault), wanted.snapshot)
+    require_objects(list_snapshots(session, wanted.vault, wanted.filter), wanted.snapshot, wanted.path)
     return BucketTarget(place, session.installation.settings.store, overwrite=overwrite)
 
 

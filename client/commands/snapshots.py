@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from client.arguments import snapshot_filter
+from client.filters import filter_options
 from client.installation import Installation
 from client.listing import list_snapshots
 from client.output import (
@@ -18,18 +20,28 @@ from client.output import (
     to_the_second,
 )
 from client.session import open_session
+from crypto.job import ANY
 
 
 @click.command(epilog="Example: strongroom snapshots documents")
 @click.argument("vault")
+@filter_options
 @json_option
 @click.pass_context
-def command(ctx: click.Context, vault: str, as_json: bool) -> None:
+def command(
+    ctx: click.Context,
+    vault: str,
+    hosts: tuple[str, ...],
+    tags: tuple[str, ...],
+    paths: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """List the snapshots of VAULT, oldest first; those that cannot be opened come last, and make the exit code 3."""
     installation = Installation.open()
     entry = installation.vault(vault)
+    wanted = snapshot_filter(hosts, tags, paths)
     with open_session(installation) as session:
-        found = list_snapshots(session, entry)
+        found = list_snapshots(session, entry, wanted)
     lines = [_fields(line) for line in found if "error" not in line]
     damaged = [{"id": str(line.get("id")), "error": str(line["error"])} for line in found if "error" in line]
     if as_json:
@@ -52,7 +64,8 @@ def command(ctx: click.Context, vault: str, as_json: bool) -> None:
             ],
         )
     elif not damaged:
-        click.echo(f"the vault {vault} has no snapshots yet", err=True)
+        none = "no snapshots yet" if wanted == ANY else "no such snapshots"
+        click.echo(f"the vault {vault} has {none}", err=True)
     if damaged and not as_json:
         tell_paths("These snapshots cannot be opened:", [(os.fsencode(d["id"]), d["error"]) for d in damaged])
     ctx.exit(EXIT_INCOMPLETE if damaged else 0)

@@ -33,10 +33,15 @@ def command() -> None:
 def create(name: str, repo: str, kms: str, as_json: bool) -> None:
     """Make the vault NAME in a new or empty folder, or below a free prefix of a bucket.
 
-    A CMK of the local KMS is made if there is none.
+    A CMK of the local KMS is made if there is none. A vault that exists with the same URIs is left as it is.
     """
-    entry = create_vault(Installation.open(), vault_name(name), repository_uri(repo), kms_uri(kms))
-    _show(entry, "made", as_json=as_json)
+    entry, made = create_vault(Installation.open(), vault_name(name), repository_uri(repo), kms_uri(kms))
+    if as_json:
+        click.echo(json_line({**_fields(entry), "made": made}))
+    elif made:
+        _show(entry, "made", as_json=False)
+    else:
+        _show(entry, "exists already, with this repository and CMK", as_json=False)
 
 
 @command.command(

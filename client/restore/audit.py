@@ -15,7 +15,7 @@ def name_missing(session: Session, wanted: Wanted, target: Target) -> list[bytes
     """
     includes, excludes = Patterns.parse(wanted.includes), Patterns.parse(wanted.excludes)
     missing = []
-    for entry in list_entries(session, wanted.vault, wanted.snapshot, wanted.path):
+    for entry in list_entries(session, wanted.vault, wanted.snapshot, wanted.path, wanted.filter):
         path = path_of(entry)
         if (includes and not includes.matches(path)) or excludes.matches(path):
             continue

@@ -15,6 +15,7 @@ from client.arguments import LATEST
 from client.delivery import area_of, delivery_area
 from client.errors import Interrupted, JobFailed
 from client.job import POLL_S, Finished, Job
+from client.listing import OnSnapshot, untold
 from client.progress import Meter, Silent, silent
 from client.restore.audit import name_missing
 from client.restore.finish import Finisher
@@ -70,6 +71,7 @@ class Restore:
         session: connected.
         wanted: what.
         target: where it lands.
+        on_snapshot: told which snapshot it is.
     """
 
     def __init__(
@@ -77,9 +79,11 @@ class Restore:
         session: Session,
         wanted: Wanted,
         target: Target,
+        on_snapshot: OnSnapshot = untold,
     ) -> None:
         self._session, self._wanted = session, wanted
         self._target = target
+        self._on_snapshot = on_snapshot
         self._segments: dict[int, _Segment] = {}
         self._planned = notes.Planned(-1, 0, 0)
         self._finisher = Finisher(wanted.path)
@@ -157,6 +161,7 @@ class Restore:
             wanted.includes,
             wanted.excludes,
             area_of(self._session.installation),
+            wanted.filter,
         )
 
     def _task(self) -> OpenerTask:
@@ -186,7 +191,8 @@ class Restore:
             self._planned = note
             self._show()
         elif isinstance(note, notes.Restoring):
-            self._is_ours(note.snapshot)
+            if not self._snapshot and self._is_ours(note.snapshot):
+                self._on_snapshot(self._snapshot, note.time_ns)
         elif isinstance(note, notes.Parcel):
             # Before it is known of which snapshot, a parcel can wait: the segment's end names it again.
             if self._snapshot and self._segments.setdefault(note.segment, _Segment()).parcels < 0:

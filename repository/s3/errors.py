@@ -4,6 +4,7 @@ Codes: docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html. What is not 
 of the answer: 5xx and 429 may be tried again, everything else is permanent.
 """
 
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -117,6 +118,7 @@ CODES: Final[Mapping[str, Rule]] = {
     "TooManyRequests": Rule(StoreUnreachable, "the store asks for fewer requests: lower [store] parallel"),
 }
 
+_NO_SUCH_HOST: Final = (socket.EAI_NONAME, socket.EAI_NODATA)
 _NETWORK: Final = "check the endpoint and the network"
 # The library's own errors; the first that fits counts.
 LIBRARY: Final[tuple[tuple[type[Exception], Rule], ...]] = (
@@ -164,6 +166,8 @@ def translated(name: str, place: S3Place, on_bad_credentials: Callable[[], None]
         raise rule.kind(_told(error, rule, name, place), remedy=_remedy(error, rule)) from error
     except boto.SSLError as error:
         raise _untrusted(error, name, place) from error
+    except boto.EndpointConnectionError as error:
+        raise _unconnected(error, name, place) from error
     except (boto.BotoCoreError, HTTPError, OSError) as error:
         rule = next(rule for kind, rule in LIBRARY if isinstance(error, kind))
         if rule.about_credentials:
@@ -224,6 +228,23 @@ def _untrusted(error: boto.SSLError, name: str, place: S3Place) -> StoreError:
         return StoreDenied(
             f"{place.shown}: the server's certificate is not to be trusted: {_said(words)}",
             remedy="check the endpoint; for an authority of your own write ca=/path/to/ca.pem in the URI",
+        )
+    if "WRONG_VERSION_NUMBER" in words:
+        return StoreMissing(
+            f"{place.shown}: the server does not speak TLS",
+            remedy="check endpoint and its port in the URI; http:// is for this machine only",
+        )
+    return StoreUnreachable(f"{name}: {place.shown}: {_said(str(error))}", remedy=_NETWORK)
+
+
+def _unconnected(error: boto.EndpointConnectionError, name: str, place: S3Place) -> StoreError:
+    """A name that no server of names knows stays unknown; one that could not be asked for may be found later."""
+    why = error.kwargs.get("error")
+    lookup = why if isinstance(why, socket.gaierror) else getattr(why, "__cause__", None)
+    if isinstance(lookup, socket.gaierror) and lookup.errno in _NO_SUCH_HOST:
+        return StoreMissing(
+            f"{place.shown}: {_said(str(error))}: there is no host of that name",
+            remedy="check endpoint and region in the URI",
         )
     return StoreUnreachable(f"{name}: {place.shown}: {_said(str(error))}", remedy=_NETWORK)
 

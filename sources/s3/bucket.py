@@ -26,7 +26,7 @@ from repository.errors import (
 )
 from repository.limit import limits_of
 from repository.place import S3Place
-from repository.retry import RetryPolicy
+from repository.retry import OnWait, RetryPolicy, unheard
 from repository.s3.client import client_of, forget_clients
 from repository.s3.errors import CODES, code_of, translated
 from repository.s3.transfer import fill
@@ -57,13 +57,14 @@ class Bucket:
     Args:
         place: where; its prefix is not looked at.
         settings: timeouts, and for how long a request is tried again.
+        on_wait: told when that takes a while.
     """
 
-    def __init__(self, place: S3Place, settings: StoreSettings) -> None:
+    def __init__(self, place: S3Place, settings: StoreSettings, on_wait: OnWait = unheard) -> None:
         self.place = place
         self.settings = settings
         self._top = path_of(place.bucket, "") + b"/"
-        self.policy = RetryPolicy(deadline_s=settings.deadline_s)
+        self.policy = RetryPolicy(deadline_s=settings.deadline_s, on_wait=on_wait)
         self.named = {"Bucket": place.bucket} | ({"ExpectedBucketOwner": place.owner} if place.owner else {})
 
     @property

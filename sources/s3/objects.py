@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from config.settings import StoreSettings
 from repository.errors import StoreError, StoreUnsupported
+from repository.retry import OnWait, unheard
 from sources.patterns import Patterns
 from sources.s3.bucket import Bucket, stamp_of
 from sources.s3.listing import Listed, in_path_order
@@ -18,14 +19,15 @@ class ObjectSource:
     Args:
         uris: `s3://bucket/prefix?options`, at least one; they differ in nothing but the prefix.
         settings: of this host, section [store].
+        on_wait: told when the bucket does not answer, and a request is tried again.
 
     Raises:
         NotAPlace: a URI names no objects, or two of them different buckets.
     """
 
-    def __init__(self, uris: Sequence[str], settings: StoreSettings) -> None:
+    def __init__(self, uris: Sequence[str], settings: StoreSettings, on_wait: OnWait = unheard) -> None:
         self._places = places = _merged([parse(uri) for uri in uris])
-        self._bucket = Bucket(places[0].place, settings)
+        self._bucket = Bucket(places[0].place, settings, on_wait)
 
     @property
     def roots(self) -> Sequence[bytes]:

@@ -10,12 +10,14 @@ from client.arguments import (
     patterns,
     repository_uri,
     require_objects,
+    snapshot_filter,
     snapshot_path,
     source_paths,
     vault_name,
 )
 from client.errors import BadArgument, MissingPath
 from config.errors import StrongroomError
+from crypto.job import SnapshotFilter
 
 
 @pytest.mark.parametrize(
@@ -157,3 +159,26 @@ def test_a_snapshot_of_files_is_not_restored_to_a_bucket(
             require_objects(snapshots, wanted)
     else:
         require_objects(snapshots, wanted)
+
+
+@pytest.mark.parametrize(("path", "refused"), [(b"/s3:/b/key", False), (b"/s3:", False), (b"/srv", True)])
+def test_where_latest_depends_on_the_path_the_path_says_what_it_is(path: bytes, refused: bool):
+    for newest in (OF_FILES, OF_OBJECTS):
+        if refused:
+            with pytest.raises(BadArgument):
+                require_objects([newest], "latest", path)
+        else:
+            require_objects([newest], "latest", path)
+
+
+def test_a_filter_is_read_as_restic_reads_it():
+    found = snapshot_filter(["web1"], ["a,b", "c"], ["/srv//www/", "/", "s3://bucket/k"])
+    assert found == SnapshotFilter(("web1",), (("a", "b"), ("c",)), (b"/srv/www", b"/", b"/s3:/bucket/k"))
+
+
+@pytest.mark.parametrize(
+    ("tags", "paths", "snapshot"), [(["a,"], [], "latest"), ([], ["srv"], "latest"), (["a"], [], "abcd")]
+)
+def test_a_filter_that_means_nothing_is_refused(tags: list[str], paths: list[str], snapshot: str):
+    with pytest.raises(BadArgument):
+        snapshot_filter([], tags, paths, snapshot)

@@ -3,6 +3,7 @@ import os
 import signal
 import time
 import warnings
+from datetime import UTC, datetime
 
 import pytest
 
@@ -84,6 +85,26 @@ def test_a_result_that_does_not_verify_is_not_believed(world: World):
 
     with world.serving(answer), pytest.raises(JobFailed, match="does not verify"):
         job_of(world).run()
+
+
+def test_a_store_that_does_not_answer_is_told_once_while_it_is_tried(
+    world: World, capsys: pytest.CaptureFixture[str]
+):
+    ends = [time.time_ns() // 1_000_000 + 3_600_000 + step for step in range(3)]
+
+    def answer(request: JobRequest) -> None:
+        for until_ms in ends:
+            world.note(request, notes.Waiting("s3://b: refused\x1b[2J", until_ms))
+        world.verdict(request, "done", outcome=notes.Outcome(b"{}", ()))
+
+    heard: list[notes.Note] = []
+    with world.serving(answer):
+        job_of(world).run(heard.append)
+    until = datetime.fromtimestamp(ends[0] // 1000, UTC).strftime("%H:%M:%SZ")
+    assert heard == []
+    assert capsys.readouterr().err.splitlines() == [
+        f"strongroom: the store does not answer: s3://b: refused\\x1b[2J; trying again until {until}"
+    ]
 
 
 def test_letters_that_do_not_verify_are_dropped_and_counted(world: World):

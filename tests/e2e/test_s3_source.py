@@ -5,13 +5,15 @@ import json
 import os
 import random
 import secrets
+import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.e2e.conftest import Strongroom, read_tree
+from tests.e2e.conftest import TIMEOUT_S, Strongroom, read_tree
 from tests.s3_server import BUCKET, S3Server
 
 BIG = (9 << 20) + 17
@@ -263,3 +265,41 @@ def test_damaged_parcels_never_make_an_object(vault: Vault):
     assert [each["path"].rpartition("/")[2] for each in done["failed"]] == ["huge"]
     assert [key.rpartition("/")[2] for key in listed(vault.s3, target)] == ["small"]
     assert not vault.s3.client().list_multipart_uploads(Bucket=BUCKET).get("Uploads")
+
+
+def test_a_bucket_that_does_not_answer_is_told_while_it_is_tried(vault: Vault):
+    running = vault.room.start("backup", "v", vault.s3.uri("x", endpoint=f"http://127.0.0.1:{closed_port()}"))
+    assert running.stderr is not None
+    for line in running.stderr:
+        if "trying again until" in line:
+            break
+    assert "the store does not answer: " in line
+    assert "Could not connect" in line
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=TIMEOUT_S)
+    assert running.returncode == 130
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (("plain-bucket", "no-such-bucket"), "store-missing"),
+        (("profile=admin", "profile=deliveries"), "store-denied"),
+        (("http://127.0.0.1", "https://no-such-host.invalid"), "store-missing"),
+    ],
+)
+def test_what_will_not_get_better_ends_a_backup_at_its_first_attempt(
+    vault: Vault, change: tuple[str, str], code: str
+):
+    done = vault.room.json("backup", "v", vault.s3.uri("x").replace(*change), code=1)
+    assert done["code"] == code
+    assert done["remedy"]
+    newest = max(vault.room.json("jobs"), key=lambda job: str(job["created"]))
+    assert (newest["state"], newest["attempts"], newest["code"]) == ("failed", 1, code)
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,6 +1,7 @@
 """Which errors are tried again, how often, and what a retried put means."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,19 @@ def test_a_permanent_error_is_raised_at_once(failing: Make) -> None:
     with pytest.raises(StoreFull):
         store.put("a", [b"x"])
     assert (inner.calls, clock.slept) == (1, [])
+
+
+@pytest.mark.parametrize(("failures", "told"), [(3, []), (4, [("before", 29.3)]), (9, [("before", 29.3)])])
+def test_what_takes_longer_than_a_second_is_told_once(
+    failing: Make, failures: int, told: list[tuple[str, float]]
+) -> None:
+    inner, _, clock = failing("r" * failures)
+    heard: list[tuple[str, float]] = []
+    policy = replace(
+        clock.policy(), on_wait=lambda error, left_s: heard.append((error.message, round(left_s, 1)))
+    )
+    RetryingPruner(inner, policy).put("a", [b"x"])
+    assert heard == told
 
 
 def test_a_put_that_succeeded_and_said_otherwise_is_a_success(failing: Make) -> None:

@@ -13,6 +13,7 @@ from repository.chunker import Chunker, ChunkSizes
 from repository.errors import ObjectMissing, RepositoryError
 from repository.index import ChunkIndex
 from repository.pack import PackWriter, buffer_size
+from repository.retry import OnWait, unheard
 from repository.store import WriteStore
 from repository.stores import open_writer
 from repository.stream import BUFFER, ChunkStream
@@ -60,21 +61,26 @@ class BackupSession:
         own: of this process.
         job: admitted.
         send: wakes other roles.
+        on_wait: told when the repository or a bucket to back up does not answer.
 
     Raises:
         StoreError: the repository cannot be reached.
         WrongSpec: the job is not a backup.
     """
 
-    def __init__(self, own: BackupProcess, job: Job, send: Send) -> None:
+    def __init__(self, own: BackupProcess, job: Job, send: Send, on_wait: OnWait = unheard) -> None:
         if not isinstance(job.spec, BackupSpec | InitSpec):
             raise WrongSpec("this job is no backup")
         self.own = own
         self.job = job
         self.send = send
         self.vault = job.vault
+        self._on_wait = on_wait
         self.store: WriteStore = open_writer(
-            job.spec.repo, own.process.settings.store, create=isinstance(job.spec, InitSpec)
+            job.spec.repo,
+            own.process.settings.store,
+            create=isinstance(job.spec, InitSpec),
+            on_wait=on_wait,
         )
         self.keys = VaultKeys(own.process, job, self.store, send)
 
@@ -100,7 +106,8 @@ class BackupSession:
             return FileSource(paths)
         from sources.s3.objects import ObjectSource  # a worker without S3 must not load its library
 
-        return ObjectSource([os.fsdecode(path) for path in paths], self.own.process.settings.store)
+        uris = [os.fsdecode(path) for path in paths]
+        return ObjectSource(uris, self.own.process.settings.store, self._on_wait)
 
     def is_over(self) -> bool:
         """Whether the job's snapshot is committed and its working objects are removed: nobody waits for it any more.

@@ -38,16 +38,17 @@ class BaseLost(StrongroomError):
 def init_vault(session: BackupSession, reporter: Reporter) -> None:
     """Make a vault's first objects: the chunk-id key, the DEK of epoch 1, and the configuration, which commits it.
 
-    A second delivery finds the vault there, and makes nothing.
+    A second delivery finds the vault there, and makes nothing. The outcome says whether this one made it.
 
     Raises:
         ObjectExists: there is another vault in this repository already.
         StoreUnsupported: the store overwrites objects; nothing was committed.
         KeyRefused, KeyBrokerSilent, StoreError: nothing was committed.
     """
-    if not _is_made(session):
+    made = not _is_made(session)
+    if made:
         _make_vault(session)
-    reporter.report(report.DONE, outcome=notes.Outcome(b"{}", ()))
+    reporter.report(report.DONE, outcome=notes.Outcome(b'{"made":true}' if made else b'{"made":false}', ()))
 
 
 def _is_made(session: BackupSession) -> bool:

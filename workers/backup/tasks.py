@@ -27,7 +27,7 @@ def run(context: RoleContext) -> None:
     duties = Duties(app, process)
 
     def session(job: Job, reporter: Reporter) -> BackupSession:
-        opened = BackupSession(own, job, duties.send)
+        opened = BackupSession(own, job, duties.send, reporter.waiting)
         reporter.keys = opened.keys
         return opened
 

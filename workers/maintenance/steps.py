@@ -36,7 +36,7 @@ def check_vault(process: Process, job: Job, reporter: Reporter, send: Send) -> N
     """
     if not isinstance(job.spec, CheckSpec):
         raise WrongSpec("this job is no check")
-    store = open_reader(job.spec.repo, process.settings.store)
+    store = open_reader(job.spec.repo, process.settings.store, on_wait=reporter.waiting)
     keys = VaultKeys(process, job, store, send)
     reporter.keys = keys
 
@@ -93,7 +93,7 @@ def extend_locks(process: Process, job: Job, reporter: Reporter, send: Send) -> 
     if not isinstance(job.spec, ExtendSpec):
         raise WrongSpec("this job is not about locks")
     settings = process.settings.store
-    store = open_pruner(job.spec.repo, settings)
+    store = open_pruner(job.spec.repo, settings, on_wait=reporter.waiting)
     keys = VaultKeys(process, job, store, send)
     reporter.keys = keys
     found = needed(store, job.vault, keys, reporter.alive)

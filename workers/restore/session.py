@@ -1,6 +1,5 @@
 """What the steps of a restore share: the repository opened for reading, the delivery area for writing."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -9,12 +8,13 @@ from config.errors import StrongroomError
 from config.home import OWNER_ONLY_DIR
 from crypto.job import ListSpec, RestoreSpec
 from repository.buffers import Reused
-from repository.catalog import read_manifest, read_snapshot, read_snapshots
-from repository.errors import FormatError, ObjectMissing, RepositoryError
+from repository.catalog import read_snapshot, read_snapshots
+from repository.errors import RepositoryError
 from repository.fetch import FetchRoom, fetch_room
 from repository.index import ChunkIndex
 from repository.manifest import ManifestRef, Snapshot
 from repository.place import FolderPlace, S3Place, parse_place
+from repository.retry import OnWait, unheard
 from repository.store import ReadStore, WriteStore
 from repository.stores import open_reader, open_writer
 from repository.vault import read_config
@@ -31,14 +31,6 @@ LATEST = "latest"
 
 class NoSuchSnapshot(StrongroomError):
     """The vault has no snapshot that the request could mean, or more than one."""
-
-
-class NoSuchPath(StrongroomError):
-    """The snapshot holds nothing at or below the path that was asked for."""
-
-
-class LatestUnknown(StrongroomError):
-    """A snapshot cannot be opened, so that it may or may not be the latest."""
 
 
 class WrongSpec(StrongroomError):
@@ -84,6 +76,7 @@ class RestoreSession:
         own: of this process.
         job: admitted.
         send: wakes other roles.
+        on_wait: told when the repository or the delivery area does not answer.
 
     Raises:
         StoreError: the repository or the delivery area cannot be reached.
@@ -91,7 +84,7 @@ class RestoreSession:
         WrongSpec: the job is neither a restore nor a listing.
     """
 
-    def __init__(self, own: RestoreProcess, job: Job, send: Send) -> None:
+    def __init__(self, own: RestoreProcess, job: Job, send: Send, on_wait: OnWait = unheard) -> None:
         spec = job.spec
         if not isinstance(spec, RestoreSpec | ListSpec):
             raise WrongSpec("this job is no restore")
@@ -100,9 +93,11 @@ class RestoreSession:
         self.spec: RestoreSpec | ListSpec = spec
         self.send = send
         self.vault = job.vault
-        self.store: ReadStore = open_reader(spec.repo, own.process.settings.store)
+        self.store: ReadStore = open_reader(spec.repo, own.process.settings.store, on_wait=on_wait)
         area = _allowed(own.process, spec.delivery)
-        self.delivery: WriteStore = open_writer(area, own.process.settings.store, handover=True)
+        self.delivery: WriteStore = open_writer(
+            area, own.process.settings.store, handover=True, on_wait=on_wait
+        )
         place = parse_place(area)
         self.delivery_folder: Path | None = place.path if isinstance(place, FolderPlace) else None
         self.keys = VaultKeys(own.process, job, self.store, send)
@@ -174,28 +169,6 @@ class RestoreSession:
             known = self.own.planned = Planned(self.job.id, name, snapshot, self.segments(snapshot))
         return known
 
-    def require_path(self, snapshot: Snapshot) -> None:
-        """Refuse a path that is not in the snapshot, which would otherwise be an empty success.
-
-        Raises:
-            NoSuchPath: neither it nor anything below it is there.
-            StoreError, KeyRefused, KeyBrokerSilent: that cannot be told.
-        """
-        if not self.spec.path:
-            return
-        below = Selection(self.spec.path)
-        for ref in self.segments(snapshot):
-            try:
-                manifest = read_manifest(self.store, self.vault, self.keys, ref)
-            except (FormatError, ObjectMissing):
-                return  # whatever was in it is named where it is delivered
-            if next(below.entries(manifest.entries), None) is not None:
-                return
-        raise NoSuchPath(
-            f"{os.fsdecode(self.spec.path)!r} is not in snapshot {snapshot.id.hex()[:12]}",
-            remedy="see what is with `strongroom ls`",
-        )
-
     def snapshots(self, on_damaged: Callable[[str, RepositoryError], None]) -> list[Snapshot]:
         """All snapshots that can be opened, oldest first.
 
@@ -205,25 +178,18 @@ class RestoreSession:
         return read_snapshots(self.store, self.vault, self.keys, on_damaged)
 
     def snapshot(self, wanted: str) -> Snapshot:
-        """The snapshot of an id, of an unambiguous prefix of one, or `latest`.
+        """The snapshot of an id, or of an unambiguous prefix of one.
 
         Raises:
             NoSuchSnapshot: none, or several.
             RepositoryError: it is damaged.
         """
-        if wanted != LATEST and len(wanted) == 2 * len(self.job.id):
+        if len(wanted) == 2 * len(self.job.id):
             candidates = [name for name in self._names() if name == wanted]
-        elif wanted != LATEST:
+        else:
             candidates = [
                 name for name in self._names() if name.startswith(wanted) and len(wanted) >= MIN_PREFIX
             ]
-        else:
-            found = self.snapshots(_raise_damaged)
-            if not found:
-                raise NoSuchSnapshot(
-                    "the vault has no snapshots yet", remedy="make one with `strongroom backup`"
-                )
-            return found[-1]
         if len(candidates) != 1:
             what = "no snapshot" if not candidates else f"{len(candidates)} snapshots"
             raise NoSuchSnapshot(
@@ -261,10 +227,3 @@ def _allowed(process: Process, area: str) -> str:
 
 def _ignore_damaged(name: str, error: RepositoryError) -> None:
     """Chunks that a damaged index object named are missed when they are needed, and then named by their files."""
-
-
-def _raise_damaged(name: str, error: RepositoryError) -> None:
-    raise LatestUnknown(
-        f"which snapshot is the latest cannot be told: {error.message}",
-        remedy="name one by its id: see `strongroom snapshots`",
-    ) from error

@@ -15,6 +15,7 @@ from sources.filesystem import metadata as files
 from sources.s3 import metadata as objects
 from sources.source import SourceError
 from workers.reporting import Reporter
+from workers.restore.choose import admits, choose
 from workers.restore.parcels import ParcelWriter
 from workers.restore.session import RestoreSession, WrongSpec
 
@@ -25,18 +26,17 @@ def plan_restore(session: RestoreSession, reporter: Reporter) -> None:
     """Find the snapshot and wake a worker for each of its segments: see `RestoreSession.segments`.
 
     Raises:
-        NoSuchSnapshot, NoSuchPath, PatternError: the request cannot be fulfilled as it is.
+        NoSuchSnapshot, NoSuchPath, LatestUnknown, PatternError: the request cannot be fulfilled as it is.
         RepositoryError, KeyRefused, KeyBrokerSilent: the snapshot cannot be opened.
     """
     if not isinstance(session.spec, RestoreSpec):
         raise WrongSpec("this job is no restore")
     session.prove_vault()
     session.open_delivery()
-    snapshot = session.snapshot(session.spec.snapshot)
-    session.require_path(snapshot)
+    snapshot = choose(session, reporter.alive)
     count = len(session.segments(snapshot))
     whole = session.selection().everything
-    reporter.note(notes.Restoring(snapshot.id, count))
+    reporter.note(notes.Restoring(snapshot.id, count, snapshot.time_ns))
     reporter.note(notes.Planned(count, snapshot.files if whole else 0, snapshot.bytes if whole else 0))
     # The scheduler must know the number of segments before it hears of the first.
     reporter.report(report.PLANNED, segments=count)
@@ -45,7 +45,7 @@ def plan_restore(session: RestoreSession, reporter: Reporter) -> None:
 
 
 def list_snapshot(session: RestoreSession, reporter: Reporter) -> None:
-    """Deliver the vault's snapshots, or the entries of one, as JSON lines.
+    """Deliver the vault's snapshots that the filter lets through, or the entries of one, as JSON lines.
 
     Raises:
         NoSuchSnapshot, NoSuchPath: there is no such snapshot, or nothing of that path in it.
@@ -60,7 +60,8 @@ def list_snapshot(session: RestoreSession, reporter: Reporter) -> None:
     if not spec.snapshot:
         damaged: list[bytes] = []
         found = session.snapshots(lambda name, error: damaged.append(_damaged_line(name, error)))
-        _deliver(writer, [*map(_snapshot_line, found), *damaged])
+        # One that cannot be opened may be meant: it is never left out.
+        _deliver(writer, [*(_snapshot_line(each) for each in found if admits(spec.filter, each)), *damaged])
     else:
         _list_entries(session, reporter, writer)
     reporter.note(notes.SegmentDone(0, writer.sequence, ()))
@@ -68,10 +69,9 @@ def list_snapshot(session: RestoreSession, reporter: Reporter) -> None:
 
 
 def _list_entries(session: RestoreSession, reporter: Reporter, writer: ParcelWriter) -> None:
-    snapshot = session.snapshot(session.spec.snapshot)
-    session.require_path(snapshot)
+    snapshot = choose(session, reporter.alive)
     selection = session.selection()
-    reporter.note(notes.Restoring(snapshot.id, 1))
+    reporter.note(notes.Restoring(snapshot.id, 1, snapshot.time_ns))
     for ref in snapshot.manifests:
         if selection.overlaps(ref):
             manifest = read_manifest(session.store, session.vault, session.keys, ref)

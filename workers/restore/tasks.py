@@ -26,7 +26,7 @@ def run(context: RoleContext) -> None:
     duties = Duties(app, process)
 
     def session(job: Job, reporter: Reporter) -> RestoreSession:
-        opened = RestoreSession(own, job, duties.send)
+        opened = RestoreSession(own, job, duties.send, reporter.waiting)
         reporter.keys = opened.keys
         return opened
 

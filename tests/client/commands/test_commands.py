@@ -150,6 +150,73 @@ def test_restore_with_patterns(shell: Shell, snapshot: dict[str, Any]):
     assert done["files"] == len(names)
 
 
+@pytest.fixture(scope="module")
+def mixed(shell: Shell) -> dict[str, str]:
+    """A vault in which two folders are backed up in turn, and something is removed from the first: ids by name."""
+    shell.run("vault", "create", "mixed", "--repo", str(shell.root / "mixed"), "--kms", "local-kms://docs")
+    www, etc = shell.root / "www", shell.root / "etc"
+    for folder, name in ((www, "page"), (www, "gone"), (etc, "conf")):
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    ids = {"first": shell.json("backup", "mixed", str(www), "--tag", "daily", "--tag", "old")["snapshot"]}
+    (www / "gone").unlink()
+    ids["second"] = shell.json("backup", "mixed", str(www), "--tag", "daily")["snapshot"]
+    ids["etc"] = shell.json("backup", "mixed", str(etc))["snapshot"]
+    return ids
+
+
+def test_latest_is_the_newest_snapshot_that_has_the_path(shell: Shell, mixed: dict[str, str]):
+    for path, expected in (("/www", "second"), ("/www/gone", "first"), ("/etc/conf", "etc"), ("", "etc")):
+        wanted = f"latest:{shell.root}{path}" if path else "latest"
+        target = restored(shell, f"mixed-{expected}{len(path)}")
+        done = shell.run("restore", "mixed", wanted, "--target", str(target), "--json")
+        assert json.loads(done.stdout.splitlines()[-1])["snapshot"] == mixed[expected]
+        assert f"the latest is snapshot {mixed[expected][:12]} of 20" in done.stderr
+        listing = shell.run("ls", "mixed", wanted)
+        assert mixed[expected][:12] in listing.stderr
+    assert (restored(shell, "mixed-first9") / "gone").read_bytes() == b"gone"
+
+
+def test_a_path_that_no_snapshot_has_is_told_with_what_the_newest_has(shell: Shell, mixed: dict[str, str]):
+    target = restored(shell, "mixed-none")
+    for words in (
+        ("restore", "mixed", "latest:/nowhere", "--target", str(target)),
+        ("ls", "mixed", "latest:/nowhere"),
+    ):
+        answer = shell.json(*words, code=1)
+        assert answer["code"] == "no-such-path"
+        assert mixed["etc"][:12] in answer["error"]
+        assert str(shell.root / "etc") in answer["error"]
+    answer = shell.json("ls", "mixed", f"{mixed['second']}:{shell.root}/etc", code=1)
+    assert answer["code"] == "no-such-path"
+    assert str(shell.root / "www") in answer["error"]
+
+
+def test_snapshots_are_chosen_by_host_tag_and_path(shell: Shell, mixed: dict[str, str]):
+    host = shell.json("snapshots", "mixed")[0]["hostname"]
+    www, etc = str(shell.root / "www"), str(shell.root / "etc")
+    for options, expected in (
+        (("--host", host), ["first", "second", "etc"]),
+        (("--host", "other"), []),
+        (("--host", "other", "--host", host), ["first", "second", "etc"]),
+        (("--tag", "daily"), ["first", "second"]),
+        (("--tag", "daily,old"), ["first"]),
+        (("--tag", "none", "--tag", "daily"), ["first", "second"]),
+        (("--path", www), ["first", "second"]),
+        (("--path", www, "--path", etc), []),
+        (("--path", etc, "--tag", "daily"), []),
+    ):
+        found = [line["id"] for line in shell.json("snapshots", "mixed", *options)]
+        assert found == [mixed[each] for each in expected], options
+        listing = shell.run("ls", "mixed", "latest", *options, code=0 if expected else 1)
+        assert (mixed[expected[-1]][:12] if expected else "no snapshot of this vault") in listing.stderr
+    target = restored(shell, "mixed-tag")
+    done = shell.json("restore", "mixed", "latest", "--tag", "daily,old", "--target", str(target))
+    assert done["snapshot"] == mixed["first"]
+    refused = shell.json("ls", "mixed", mixed["first"], "--tag", "daily", code=1)
+    assert refused["code"] == "bad-argument"
+
+
 def test_a_target_that_is_not_empty_is_refused(shell: Shell, snapshot: dict[str, Any]):
     target = restored(shell, "taken")
     target.mkdir(parents=True)
@@ -248,6 +315,38 @@ def test_a_vault_that_could_not_be_made_is_not_registered(shell: Shell):
         "vault", "create", "bad", "--repo", str(shell.root / "file/x"), "--kms", "local-kms://docs", code=1
     )
     assert shell.json("vault", "list") == before
+
+
+def test_a_vault_that_exists_is_not_said_to_be_made_again(shell: Shell, snapshot: dict[str, Any]):
+    words = ("vault", "create", "again", "--repo", str(shell.root / "again"), "--kms", "local-kms://docs")
+    first = shell.json(*words)
+    before = {path: path.read_bytes() for path in (shell.root / "again").rglob("*") if path.is_file()}
+    second = shell.json(*words)
+    said = shell.run(*words).stdout
+    after = {path: path.read_bytes() for path in (shell.root / "again").rglob("*") if path.is_file()}
+    assert (first.pop("made"), second.pop("made")) == (True, False)
+    assert first == second
+    assert "exists already" in said
+    assert "made" not in said
+    assert before == after
+
+
+@pytest.mark.parametrize(
+    ("repo", "kms", "differs", "same"),
+    [
+        ("elsewhere", "local-kms://docs", "repository", "CMK"),
+        ("repository", "local-kms://other", "CMK", "repository"),
+    ],
+)
+def test_a_vault_that_exists_with_other_uris_is_refused(
+    shell: Shell, repo: str, kms: str, differs: str, same: str
+):
+    words = ("vault", "create", "docs", "--repo", str(shell.root / repo), "--kms", kms)
+    answer = shell.json(*words, code=1)
+    assert answer["code"] == "vault-exists"
+    assert f"its {differs} is " in answer["error"]
+    assert f"its {same} is " not in answer["error"]
+    assert not (shell.root / "elsewhere").exists()
 
 
 def test_status_jobs_and_schedules(shell: Shell, snapshot: dict[str, Any]):

@@ -22,7 +22,7 @@ from repository.errors import (
     StoreUnsupported,
 )
 from repository.place import parse_place
-from repository.retry import RetryingPruner
+from repository.retry import RetryingPruner, RetryPolicy
 from repository.s3.store import S3Pruner, S3Writer
 from repository.s3.transfer import PART
 from tests.repository.s3.conftest import NO_WAITING, QUICK, Open
@@ -147,6 +147,26 @@ def test_a_server_that_is_not_there_is_unreachable(opened: Open, spoiler: Proxy)
     with pytest.raises(StoreUnreachable, match="connect") as caught:
         opened().put("a", [b"x"])
     assert "endpoint" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "says"),
+    [
+        ("https://no-such-host.invalid:8333", "no host of that name"),
+        ("https://{plain}", "does not speak TLS"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_one_is_not_tried_again(
+    s3: S3Server, prefix: str, endpoint: str, says: str
+):
+    endpoint = endpoint.format(plain=s3.endpoint.removeprefix("http://"))
+    waits: list[float] = []
+    policy = RetryPolicy(deadline_s=20.0, sleep=waits.append)
+    store = S3Pruner(parse_place(s3.uri(prefix, endpoint=endpoint)), QUICK, policy)  # type: ignore[arg-type]
+    with pytest.raises(StoreMissing, match=says) as caught:
+        RetryingPruner(store, policy).put("a", [b"x"])
+    assert "endpoint" in caught.value.remedy
+    assert waits == []
 
 
 def test_a_server_that_ignores_ranges_is_refused(opened: Open, spoiler: Proxy):
