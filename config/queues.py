@@ -54,6 +54,7 @@ LIST: Final = "restore.list"
 CHECK: Final = "maintenance.check"
 TIDY: Final = "maintenance.tidy"
 EXTEND: Final = "maintenance.extend"
+FORGET: Final = "maintenance.forget"
 TASKS: Final[tuple[str, ...]] = (
     SUBMIT,
     REPORT,
@@ -70,6 +71,7 @@ TASKS: Final[tuple[str, ...]] = (
     CHECK,
     TIDY,
     EXTEND,
+    FORGET,
 )
 
 REPLY_PREFIX: Final = "reply:"

@@ -6,9 +6,10 @@ broker and in the ledger, there are only ids and sealed bytes.
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from crypto import canonical, hpke
 from crypto.errors import SealBroken
@@ -29,6 +30,7 @@ CHECK = "check"
 CANCEL = "cancel"
 STATUS = "status"
 TIDY = "tidy"
+FORGET = "forget"
 EXTEND = "extend"
 ASK = "ask"
 
@@ -105,6 +107,42 @@ class CheckSpec(_Spec, frozen=True, tag=CHECK):
     read_data: bool
 
 
+Times = Annotated[int, Meta(ge=-1, le=1_000_000)]
+"""How many of a kind are kept; -1 keeps them all."""
+Units = Annotated[int, Meta(ge=0, le=100_000)]
+
+
+class KeepPolicy(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Which snapshots of a group stay (`repository.retention`); what no rule keeps is forgotten."""
+
+    last: Times = 0
+    hourly: Times = 0
+    daily: Times = 0
+    weekly: Times = 0
+    monthly: Times = 0
+    yearly: Times = 0
+    within: tuple[Units, Units, Units, Units] = (0, 0, 0, 0)
+    """Years, months, days and hours back from the newest of the group."""
+    tags: tuple[tuple[str, ...], ...] = ()
+    """With all tags of at least one of these groups."""
+
+
+NO_POLICY: Final = KeepPolicy()
+
+
+class ForgetSpec(_Spec, frozen=True, tag=FORGET):
+    """Take snapshots out: those named, or those of each group (host and paths) that the policy does not keep."""
+
+    snapshots: tuple[str, ...]
+    """Ids, or beginnings of them; then there is no policy and no filter."""
+    keep: KeepPolicy = NO_POLICY
+    filter: SnapshotFilter = ANY
+    """Which snapshots the policy is about; all others stay."""
+    dry_run: bool = False
+    remove_all: bool = False
+    """Whether a group may be left without any snapshot."""
+
+
 class TidySpec(_Spec, frozen=True, tag=TIDY):
     """Remove the working objects of jobs that have ended."""
 
@@ -121,7 +159,9 @@ class AskSpec(_Spec, frozen=True, tag=ASK):
     about: str
 
 
-Spec = AskSpec | InitSpec | BackupSpec | RestoreSpec | ListSpec | CheckSpec | TidySpec | ExtendSpec
+Spec = (
+    AskSpec | InitSpec | BackupSpec | RestoreSpec | ListSpec | CheckSpec | ForgetSpec | TidySpec | ExtendSpec
+)
 
 
 class JobRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

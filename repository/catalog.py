@@ -16,7 +16,7 @@ from crypto.header import Kind
 from repository import layout
 from repository.access import KeyRing, VaultId
 from repository.ahead import read_ahead
-from repository.errors import FormatError, ObjectDamaged, RepositoryError
+from repository.errors import FormatError, ObjectDamaged, ObjectMissing, RepositoryError
 from repository.manifest import (
     BaseRef,
     Done,
@@ -194,6 +194,8 @@ def read_snapshots(
     for name in store.list(layout.SNAPSHOTS):
         try:
             found.append(read_snapshot(store, vault, keys, layout.id_of(name)))
+        except ObjectMissing:
+            continue  # forgotten since it was listed
         except RepositoryError as error:
             on_damaged(name, error)
     return sorted(found, key=lambda snapshot: (snapshot.time_ns, snapshot.id))

@@ -27,12 +27,13 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         job.RESTORE: Kind(RESTORE, (ticket.DECRYPT,), queues.PLAN_RESTORE, 512),
         job.LIST: Kind(RESTORE, (ticket.DECRYPT,), queues.LIST, 64),
         job.CHECK: Kind(MAINTENANCE, (ticket.DECRYPT,), queues.CHECK, 64),
+        job.FORGET: Kind(MAINTENANCE, (ticket.DECRYPT, ticket.FORGET), queues.FORGET, 64),
         job.TIDY: Kind(MAINTENANCE, (), queues.TIDY, 0),
         job.EXTEND: Kind(MAINTENANCE, (ticket.DECRYPT,), queues.EXTEND, 64),
     }
 )
 
-SUBMITTABLE: Final = (job.INIT, job.BACKUP, job.RESTORE, job.LIST, job.CHECK, job.EXTEND)
+SUBMITTABLE: Final = (job.INIT, job.BACKUP, job.RESTORE, job.LIST, job.CHECK, job.FORGET, job.EXTEND)
 """What an operator may ask for; a tidy is the scheduler's own."""
 
 

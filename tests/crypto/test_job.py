@@ -15,11 +15,14 @@ from crypto.job import (
     BackupSpec,
     CheckSpec,
     ExtendSpec,
+    ForgetSpec,
     InitSpec,
     JobRequest,
+    KeepPolicy,
     ListSpec,
     RestoreSpec,
     SealedSpec,
+    SnapshotFilter,
     Spec,
     TidySpec,
 )
@@ -38,6 +41,10 @@ SPECS: list[Spec] = [
     ListSpec("file:///repo", KEY, "", b"", "file:///delivery"),
     CheckSpec("file:///repo", KEY, True),
     TidySpec("file:///repo", KEY, (JOB,)),
+    ForgetSpec("file:///repo", KEY, ("abcd",)),
+    ForgetSpec(
+        "file:///repo", KEY, (), KeepPolicy(last=-1, tags=(("a", "b"),)), SnapshotFilter(("h",)), True, True
+    ),
     ExtendSpec("file:///repo", KEY),
     AskSpec("", KEY, "jobs"),
 ]

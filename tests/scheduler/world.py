@@ -152,6 +152,8 @@ class World:
                 return job.ListSpec(REPO, requester, "", b"", "file:///delivery")
             case job.CHECK:
                 return job.CheckSpec(REPO, requester, False)
+            case job.FORGET:
+                return job.ForgetSpec(REPO, requester, ("abcd",))
             case job.EXTEND:
                 return job.ExtendSpec(REPO, requester)
         return job.AskSpec("", requester, "jobs")
