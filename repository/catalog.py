@@ -194,11 +194,19 @@ def read_snapshots(
     for name in store.list(layout.SNAPSHOTS):
         try:
             found.append(read_snapshot(store, vault, keys, layout.id_of(name)))
-        except ObjectMissing:
-            continue  # forgotten since it was listed
         except RepositoryError as error:
-            on_damaged(name, error)
+            # One that was forgotten since it was listed is no damage; one whose key is gone is.
+            if not isinstance(error, ObjectMissing) or _is_there(store, name):
+                on_damaged(name, error)
     return sorted(found, key=lambda snapshot: (snapshot.time_ns, snapshot.id))
+
+
+def _is_there(store: ReadStore, name: str) -> bool:
+    try:
+        store.size(name)
+    except ObjectMissing:
+        return False
+    return True
 
 
 def write_plan(store: WriteStore, vault: VaultId, keys: KeyRing, job: bytes, plan: Plan) -> None:

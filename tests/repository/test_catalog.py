@@ -243,3 +243,18 @@ def test_a_snapshot_that_is_forgotten_meanwhile_is_no_damage(repo: "Repo") -> No
     found = read_snapshots(store, repo.vault, repo.keys, lambda name, _: damaged.append(name))  # type: ignore[arg-type]
     assert [each.id for each in found] == [snapshots[0].id, snapshots[2].id]
     assert damaged == []
+
+
+def test_a_snapshot_whose_key_is_gone_is_told(repo: "Repo") -> None:
+    snapshot = repo.backup({b"/a": b"a"})
+
+    class Keyless:
+        """A repository without its wrapped key."""
+
+        def dek(self, epoch: int) -> object:
+            raise ObjectMissing("there is no such key")
+
+    damaged: list[str] = []
+    keys = Keyless()
+    assert read_snapshots(repo.store, repo.vault, keys, lambda name, _: damaged.append(name)) == []  # type: ignore[arg-type]
+    assert damaged == [snapshot_name(snapshot.id)]
