@@ -55,6 +55,8 @@ CHECK: Final = "maintenance.check"
 TIDY: Final = "maintenance.tidy"
 EXTEND: Final = "maintenance.extend"
 FORGET: Final = "maintenance.forget"
+PRUNE: Final = "maintenance.prune"
+SWEEP: Final = "maintenance.sweep"
 TASKS: Final[tuple[str, ...]] = (
     SUBMIT,
     REPORT,
@@ -72,6 +74,8 @@ TASKS: Final[tuple[str, ...]] = (
     TIDY,
     EXTEND,
     FORGET,
+    PRUNE,
+    SWEEP,
 )
 
 REPLY_PREFIX: Final = "reply:"

@@ -31,6 +31,8 @@ CANCEL = "cancel"
 STATUS = "status"
 TIDY = "tidy"
 FORGET = "forget"
+PRUNE = "prune"
+SWEEP = "sweep"
 EXTEND = "extend"
 ASK = "ask"
 
@@ -143,6 +145,23 @@ class ForgetSpec(_Spec, frozen=True, tag=FORGET):
     """Whether a group may be left without any snapshot."""
 
 
+class PruneSpec(_Spec, frozen=True, tag=PRUNE):
+    """Mark what no snapshot needs; the scheduler has it removed once that is safe."""
+
+    max_unused: Annotated[float, Meta(ge=0.0, le=1.0)]
+    """Share of the stored bytes of chunks that may stay unused, in packs of which some are used."""
+    dry_run: bool = False
+    running: tuple[bytes, ...] = ()
+    """Backups that are not over: the scheduler says which."""
+
+
+class SweepSpec(_Spec, frozen=True, tag=SWEEP):
+    """Remove what this job marked and nothing needs now. Only the scheduler asks for it, when that is safe."""
+
+    ended: tuple[bytes, ...]
+    """Backups that ended lately: none of them may commit any more."""
+
+
 class TidySpec(_Spec, frozen=True, tag=TIDY):
     """Remove the working objects of jobs that have ended."""
 
@@ -160,7 +179,17 @@ class AskSpec(_Spec, frozen=True, tag=ASK):
 
 
 Spec = (
-    AskSpec | InitSpec | BackupSpec | RestoreSpec | ListSpec | CheckSpec | ForgetSpec | TidySpec | ExtendSpec
+    AskSpec
+    | InitSpec
+    | BackupSpec
+    | RestoreSpec
+    | ListSpec
+    | CheckSpec
+    | ForgetSpec
+    | PruneSpec
+    | SweepSpec
+    | TidySpec
+    | ExtendSpec
 )
 
 

@@ -24,7 +24,9 @@ INIT = "init"
 """The operation of creating a vault: `generate`, and making the CMK of a local KMS when there is none."""
 FORGET = "forget"
 """Removing snapshots. No key is given for it: a worker removes none without it in its ticket."""
-OPERATIONS = (GENERATE, ENCRYPT, DECRYPT, INIT, FORGET)
+PRUNE = "prune"
+"""Removing what nothing needs; as FORGET."""
+OPERATIONS = (GENERATE, ENCRYPT, DECRYPT, INIT, FORGET, PRUNE)
 MAX_LIFETIME_MS = 24 * 60 * 60 * 1000
 
 

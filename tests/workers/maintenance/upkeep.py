@@ -21,7 +21,7 @@ from crypto.job import Spec
 from crypto.keyrecord import CHUNK_ID, DEK
 from crypto.registry import MAINTENANCE, SCHEDULER, Registry
 from crypto.report import DONE, FAILED, PLANNED, Report
-from crypto.ticket import DECRYPT, ENCRYPT, FORGET, Ticket, issue
+from crypto.ticket import DECRYPT, ENCRYPT, FORGET, PRUNE, Ticket, issue
 from tests.client.deliveries import enrolled, now_ms
 from tests.repository.conftest import Repo
 from workers.admission import Job
@@ -65,7 +65,7 @@ class Upkeep:
         *,
         job: bytes = b"",
         fence: int = 1,
-        operations: tuple[str, ...] = (DECRYPT, FORGET),
+        operations: tuple[str, ...] = (DECRYPT, ENCRYPT, FORGET, PRUNE),
     ) -> dict[str, Any]:
         """Do one step as its task does; returns what its requester is told: the outcome, or `code` of the failure."""
         repo = self.repo
