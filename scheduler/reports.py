@@ -10,7 +10,7 @@ from config.queues import FINALIZE
 from crypto import canonical
 from crypto.certificate import ProcessSigned, verify_process
 from crypto.errors import CryptoError, OutOfScope
-from crypto.job import BACKUP, RESTORE
+from crypto.job import BACKUP, PRUNE, RESTORE
 from crypto.notes import WORKERS
 from crypto.registry import Registry
 from crypto.report import ALIVE, DONE, FAILED, KINDS, PLANNED, REPORT_VERSION, SEGMENT, Report
@@ -128,6 +128,9 @@ def _apply(parts: Parts, job: Job, body: Report, now_ms: int) -> Job:
     if body.kind == ALIVE:
         return job
     if body.kind == PLANNED:
+        if job.kind == PRUNE:
+            # Whoever comes into the ledger from now on finds the mark.
+            return msgspec.structs.replace(job, segments=body.segments, barrier=parts.ledger.newest_row())
         done = parts.ledger.count_segments(job.id, job.fence, body.segments)
         job = msgspec.structs.replace(job, segments=body.segments, segments_done=done)
         return _ended_if_delivered(job, now_ms)

@@ -24,6 +24,7 @@ _SPEC_OF_KIND: Mapping[str, type[object]] = {
     job.LIST: job.ListSpec,
     job.CHECK: job.CheckSpec,
     job.FORGET: job.ForgetSpec,
+    job.PRUNE: job.PruneSpec,
     job.EXTEND: job.ExtendSpec,
     job.ASK: job.AskSpec,
 }

@@ -26,7 +26,7 @@ from repository.prunes import (
 )
 from repository.store import PruneStore, ReadStore
 from repository.stores import open_pruner
-from repository.usage import Subject, Usage, removable, survey, used_packs
+from repository.usage import Subject, Usage, removable, survey
 from repository.vault import epochs, read_config
 from workers.admission import Job
 from workers.keys import Send, VaultKeys
@@ -124,7 +124,7 @@ def sweep(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     1. What ended must not commit any more.
     2. What the snapshots need is found again: also what came to be needed since the mark stays.
     3. What is going is named.
-    4. The index names it no more; packs named by a worker that came too late neither.
+    4. The index names it no more.
     5. It is removed.
     6. The mark goes, and old sweeps and voids.
 
@@ -143,9 +143,7 @@ def sweep(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     struck = read_struck(store, vault, keys)
     usage = survey(session.subject, struck.packs | marked.packs)  # 2
     names = _named(session, removable(usage, marked))  # 3
-    swept = read_struck(store, vault, keys, swept_only=True).packs
-    gone = (swept | names.packs) - used_packs(usage)
-    rewritten = leave_out(store, vault, keys, session.epoch, job.id, gone, reporter.alive)  # 4
+    rewritten = leave_out(store, vault, keys, session.epoch, job.id, names.packs, reporter.alive)  # 4
     remove(store, names, reporter.alive)  # 5
     _clean(session, reporter, usage)  # 6
     found = _told(usage, names.packs, names.manifests) | {"index_objects": rewritten, "dry_run": False}

@@ -98,9 +98,15 @@ class Vault:
         for job in jobs:
             del self.trees[job]
 
-    def mark(self, max_unused: float = 0.0, job: bytes = b"", fence: int = 1) -> bytes:
+    def mark(
+        self,
+        max_unused: float = 0.0,
+        job: bytes = b"",
+        fence: int = 1,
+        running: tuple[bytes, ...] | None = None,
+    ) -> bytes:
         self.marked = job or os.urandom(16)
-        running = tuple(self.running)
+        running = tuple(self.running) if running is None else running
         spec = PruneSpec(self.repo.folder.as_uri(), self.upkeep.requester, max_unused, running=running)
         told = self.upkeep.run(mark, spec, job=self.marked, fence=fence)
         assert told["kind"] == "planned", told
@@ -252,12 +258,18 @@ def test_a_job_that_begins_after_the_mark_is_not_in_the_sweeps_way(vault: Vault)
     vault.require_whole()
 
 
-def test_not_even_a_parent_leads_to_what_is_marked(vault: Vault) -> None:
+@pytest.mark.parametrize("told", [True, False])
+def test_not_even_a_parent_leads_to_what_is_marked(vault: Vault, told: bool) -> None:
     """Its snapshot came after the mark; it is forgotten again while the next backup goes on from it."""
     first = vault.backup(only(vault, 0))
-    parent = vault.begin(only(vault, 0))
+    # Elsewhere, so that the parent's chunks are needed and its manifest is not.
+    vault.backing.source = vault.sources[1]
+    vault.backup(only(vault, 2))
+    vault.backing.source = vault.sources[0]
+    parent = vault.begin(only(vault, 2))
+    vault.step(parent)
     vault.forget(first)
-    vault.mark()
+    vault.mark(running=None if told else ())
     vault.finish(parent)
     child = vault.begin(vault.trees[parent])
     vault.forget(parent)
@@ -387,7 +399,7 @@ def test_whatever_runs_beside_it_every_snapshot_restores(backing: Backing, upkee
         elif action == "forget" and ended:
             vault.forget(dice.choice(ended))
         elif action == "mark" and (vault.marked is None or dice.random() < 0.1):
-            vault.mark(dice.choice([0.0, 0.3]))
+            vault.mark(dice.choice([0.0, 0.3]), running=dice.choice([None, ()]))
         elif action == "sweep" and vault.may_sweep():
             assert vault.sweep()["kind"] == "done"
             vault.require_whole()
