@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from client.arguments import MIN_PREFIX, snapshot_filter
+from client.commands.prune import prune, show
 from client.errors import BadArgument, JobFailed
 from client.filters import filter_options
 from client.installation import Installation
@@ -26,6 +27,7 @@ _ID = re.compile(r"[0-9a-f]{4,32}")
 @click.argument("snapshots", nargs=-1, metavar="[SNAPSHOT]...")
 @policy_options
 @filter_options
+@click.option("--prune", is_flag=True, help="Then free what no snapshot needs, as `strongroom prune` does.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @click.option(
     "--unsafe-allow-remove-all", "remove_all", is_flag=True, help="Let a host and paths be left without any."
@@ -38,7 +40,7 @@ def command(
     """Take snapshots out of VAULT: those named by their ids, or those that no --keep option keeps.
 
     The policy is applied to the snapshots of each host and set of paths on their own, in UTC; what --host, --tag and
-    --path leave out stays. The data stay in the repository.
+    --path leave out stays. The data stay in the repository until it is pruned.
     """
     policy = keep_policy(options)
     wanted = snapshot_filter(options["hosts"], options["tags"], options["paths"])
@@ -53,14 +55,21 @@ def command(
 
     with open_session(installation) as session, meter("forgetting", wanted=not as_json) as shown_on:
         finished = Job(session, jobs.FORGET, entry.id, make_spec).run(Tally(shown_on).hear)
+        freed = (
+            prune(session, entry, Tally(shown_on).hear, dry_run=options["dry_run"])
+            if options["prune"]
+            else None
+        )
     try:
         found: dict[str, Any] = json.loads(finished.json)
     except ValueError as error:
         raise JobFailed("bad-outcome", "snapshots are forgotten, but the result is not JSON") from error
     if as_json:
-        click.echo(json_line(_fields(found)))
+        click.echo(json_line(_fields(found) | ({} if freed is None else {"prune": freed})))
     else:
         _show(found)
+        if freed is not None:
+            show(freed)
     ctx.exit(EXIT_INCOMPLETE if found.get("errors") else 0)
 
 

@@ -109,7 +109,7 @@ DELIVERY: Final = "arn:<partition>:s3:::<delivery_bucket>"
 PARCELS: Final = f"{DELIVERY}/<delivery_prefix>*"
 
 # Names of a repository's objects: repository/layout.py.
-GARBAGE: Final = tuple(f"{OBJECTS}{kind}/*" for kind in ("jobs", "packs", "index", "manifests", "snapshots"))
+GARBAGE: Final = tuple(f"{OBJECTS}{kind}/*" for kind in ("jobs", "packs", "index", "manifests", "snapshots", "prunes"))
 """What maintenance may remove: never the configuration, never a wrapped key."""
 
 OWN_CONTEXT: Final[Conditions] = {
