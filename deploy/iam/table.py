@@ -109,7 +109,9 @@ DELIVERY: Final = "arn:<partition>:s3:::<delivery_bucket>"
 PARCELS: Final = f"{DELIVERY}/<delivery_prefix>*"
 
 # Names of a repository's objects: repository/layout.py.
-GARBAGE: Final = tuple(f"{OBJECTS}{kind}/*" for kind in ("jobs", "packs", "index", "manifests", "snapshots", "prunes"))
+GARBAGE: Final = tuple(
+    f"{OBJECTS}{kind}/*" for kind in ("jobs", "packs", "index", "manifests", "snapshots", "prunes")
+)
 """What maintenance may remove: never the configuration, never a wrapped key."""
 
 OWN_CONTEXT: Final[Conditions] = {

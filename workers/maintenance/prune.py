@@ -35,6 +35,8 @@ from workers.process import Process, now_ms
 from workers.reporting import Reporter
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
+DEAD_UPLOAD_S: Final = 24 * 60 * 60.0
+"""No writer takes so long to store one object."""
 REMEMBER_MS: Final = 7 * DAY_MS
 """How long it is remembered which packs were removed, and which snapshots must not come about: a worker of a job that
 ended has no valid ticket after six hours, and no key a quarter of an hour later."""
@@ -127,6 +129,7 @@ def sweep(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     4. The index names it no more.
     5. It is removed.
     6. The mark goes, and old sweeps and voids.
+    7. So does what writers that died have left half stored.
 
     Raises:
         OutOfScope: the ticket does not allow it.
@@ -146,7 +149,9 @@ def sweep(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     rewritten = leave_out(store, vault, keys, session.epoch, job.id, names.packs, reporter.alive)  # 4
     remove(store, names, reporter.alive)  # 5
     _clean(session, reporter, usage)  # 6
-    found = _told(usage, names.packs, names.manifests) | {"index_objects": rewritten, "dry_run": False}
+    uploads = store.sweep(DEAD_UPLOAD_S)  # 7
+    found = _told(usage, names.packs, names.manifests)
+    found |= {"index_objects": rewritten, "uploads": uploads, "dry_run": False}
     reporter.report(report.DONE, outcome=_outcome(found))
 
 

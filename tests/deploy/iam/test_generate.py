@@ -50,7 +50,7 @@ def test_context_keys_are_those_that_are_sent() -> None:
 
 
 def test_what_maintenance_may_remove_are_the_repositorys_names_but_configuration_and_keys() -> None:
-    kinds = {layout.JOBS, layout.PACKS, layout.INDEX, layout.MANIFESTS, layout.SNAPSHOTS}
+    kinds = {layout.JOBS, layout.PACKS, layout.INDEX, layout.MANIFESTS, layout.SNAPSHOTS, layout.PRUNES}
     assert {each.rpartition(">")[2].removesuffix("*") for each in GARBAGE} == kinds
 
 
