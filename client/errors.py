@@ -7,6 +7,7 @@ ClientError
 ├── MissingPath             a path to back up is not there
 ├── UnknownVault            no vault of that name
 ├── VaultExists             the name, or the place, is taken
+├── VaultInUse              jobs of it run, or schedules name it
 ├── StackFailed             the embedded stack does not start, or died
 ├── EnrolmentRefused        an identity cannot be enrolled, or is not
 ├── NotUp                   no stack is kept up
@@ -50,6 +51,10 @@ class UnknownVault(ClientError):
 
 class VaultExists(ClientError):
     """The vault's name, or its place, is taken."""
+
+
+class VaultInUse(ClientError):
+    """Jobs of the vault run, or schedules name it."""
 
 
 class StackFailed(ClientError):

@@ -58,14 +58,23 @@ class Installation:
         Raises:
             UnknownVault: there is none; says which there are.
         """
-        for entry in self.registry.vaults:
-            if entry.name == name:
-                return entry
-        known = ", ".join(entry.name for entry in self.registry.vaults)
-        raise UnknownVault(
-            f"there is no vault {name!r}",
-            remedy=f"use one of: {known}" if known else "make one with `strongroom vault create`",
-        )
+        return vault_named(self.registry, name)
+
+
+def vault_named(registry: Registry, name: str) -> VaultEntry:
+    """The vault of that name.
+
+    Raises:
+        UnknownVault: there is none; says which there are.
+    """
+    for entry in registry.vaults:
+        if entry.name == name:
+            return entry
+    known = ", ".join(entry.name for entry in registry.vaults)
+    raise UnknownVault(
+        f"there is no vault {name!r}",
+        remedy=f"use one of: {known}" if known else "make one with `strongroom vault create`",
+    )
 
 
 def read_registry(home: Home) -> Registry:

@@ -17,7 +17,7 @@ from config.errors import StrongroomError
 DEBUG_VARIABLE: Final = "STRONGROOM_DEBUG"
 VERBS: Final = {
     "init": "Make a home: identities, registry, settings, local keystore.",
-    "vault": "Make, attach and list vaults.",
+    "vault": "Make, attach, forget and list vaults.",
     "backup": "Back up files and folders into a vault.",
     "snapshots": "List a vault's snapshots.",
     "ls": "List the content of a snapshot.",

@@ -1,27 +1,30 @@
-"""Vaults of this installation: making one, attaching one, forgetting one that did not come about."""
+"""Vaults of this installation: making one, attaching one, forgetting one."""
 
 import os
 import secrets
+import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
-from client.errors import JobFailed, VaultExists
+from client.errors import JobFailed, VaultExists, VaultInUse
 from client.installation import Installation, change_registry, read_registry, without_vault
 from client.job import Job
-from client.listing import list_snapshots
+from client.listing import ask, list_snapshots
 from client.session import Session, open_session
 from client.waiting import Waits
 from config.home import Home
-from config.settings import StoreSettings
+from config.settings import StoreSettings, load
 from crypto import job as jobs
-from crypto.registry import Registry, VaultEntry
+from crypto.registry import OPERATOR, Registry, VaultEntry
 from repository.errors import StoreDenied
 from repository.place import FolderPlace, parse_place
 from repository.stores import open_reader
 from repository.vault import read_vault_header
+
+_UNENDED: Final = ("queued", "running")
 
 
 class Created(NamedTuple):
@@ -38,14 +41,22 @@ class _Initialised(msgspec.Struct, frozen=True):
     made: bool
 
 
-def add_vault(home: Home, name: str, repo: str, kms: str, host: str) -> VaultEntry:
-    """Register a new vault, of which nothing has been made yet.
+def add_vault(
+    home: Home, name: str, repo: str, kms: str, host: str, ids: tuple[bytes, bytes] | None = None
+) -> VaultEntry:
+    """Register a vault, and do nothing else.
+
+    Args:
+        home: with the registry.
+        name, repo, kms, host: of the vault.
+        ids: of a vault that exists, and its tenant, 16 bytes each; by default it is a new one, to be made.
 
     Raises:
-        VaultExists: the name is taken.
+        VaultExists: the name is taken, or the vault is registered already.
         ClientError, Malformed: the registry cannot be changed.
     """
-    entry = VaultEntry(secrets.token_bytes(16), read_registry(home).tenant, name, repo, kms, host)
+    vault, tenant = ids or (secrets.token_bytes(16), read_registry(home).tenant)
+    entry = VaultEntry(vault, tenant, name, repo, kms, host)
     change_registry(home, lambda registry: _with_new(registry, entry))
     return entry
 
@@ -81,6 +92,63 @@ def attach_vault(installation: Installation, name: str, repo: str, kms: str) -> 
     header = read_vault_header(open_reader(repo, installation.settings.store, on_wait=Waits().of_store))
     entry = VaultEntry(header.vault, header.tenant, name, repo, kms)
     return _registered(installation, entry, list_snapshots)
+
+
+def forget_vault(home: Home, entry: VaultEntry) -> None:
+    """Take a vault out of a home's registry, and nothing else: neither its repository nor its keys are touched.
+
+    Raises:
+        ClientError, Malformed: the registry cannot be changed.
+    """
+    change_registry(home, without_vault(entry.id))
+
+
+def require_unused(home: Home, entry: VaultEntry) -> None:
+    """Refuse to forget a vault that is in use, as far as this home can tell.
+
+    Where there is no operator, as on the key-broker's host, only its own settings are looked at: the scheduler answers
+    nobody else.
+
+    Raises:
+        VaultInUse: says by what.
+        SchedulerSilent, BrokerUnreachable and others: it cannot be told; see `client.job`.
+    """
+    uses = {f"the schedule {each.name!r}" for each in load(home).schedules if each.vault == entry.name}
+    if is_operators(home):
+        with open_session(Installation.open(home)) as session:
+            uses |= {
+                f"the schedule {line.get('name')!r}"
+                for line in ask(session, "schedules")
+                if line.get("vault") == entry.name
+            }
+            uses |= {
+                f"a {line.get('kind')} job"
+                for line in ask(session, "jobs")
+                if line.get("vault") == entry.name
+                and line.get("state") in _UNENDED
+                and line.get("kind") != jobs.TIDY
+            }
+    if uses:
+        raise VaultInUse(
+            f"the vault {entry.name!r} is in use: {', '.join(sorted(uses))}",
+            remedy="end that first; --force forgets the vault all the same",
+        )
+
+
+def is_operators(home: Home) -> bool:
+    """Whether somebody backs up and restores from a home."""
+    return (home.identities / OPERATOR).exists()
+
+
+def command_again(home: Home, entry: VaultEntry) -> str:
+    """The command that has a forgotten vault registered again, in the home where it was forgotten."""
+    words = [entry.name, "--repo", entry.repo, "--kms", entry.kms]
+    if is_operators(home) and not load(home).broker.url:
+        return shlex.join(["strongroom", "vault", "attach", *words])
+    if entry.host:
+        words += ["--host", entry.host]
+    words += ["--id", entry.id.hex(), "--tenant", entry.tenant.hex()]
+    return shlex.join(["strongroom", "vault", "add", *words])
 
 
 def _registered(installation: Installation, entry: VaultEntry, prove: Callable[..., object]) -> VaultEntry:

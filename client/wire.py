@@ -5,6 +5,7 @@ command.
 """
 
 import socket
+import time
 from typing import Final, TypeAlias
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -37,7 +38,7 @@ class Wire:
         url: with user and password.
         broker: says how TLS is done.
         connect_timeout_s: until it is connected.
-        timeout_s: until an answer has come, beyond what a call itself waits for.
+        timeout_s: until the whole answer has come, beyond what a call itself waits for.
         longest: bytes of an answer that is believed.
 
     Raises:
@@ -71,10 +72,12 @@ class Wire:
             Refused: the broker says no.
             WireError: what came is no answer.
         """
+        # One for the whole call: a broker that sends a byte now and then must not hold a command for ever.
+        deadline = time.monotonic() + self._timeout_s + wait_s
         try:
             if self._socket is None:
-                self._connect()
-            return self._ask(words, wait_s)
+                self._connect(deadline)
+            return self._ask(words, deadline)
         except Refused:
             raise
         except BaseException:
@@ -88,15 +91,15 @@ class Wire:
         if connection is not None:
             connection.close()
 
-    def _connect(self) -> None:
-        self._socket = self._secured(_dial(self._place, self._connect_timeout_s))
+    def _connect(self, deadline: float) -> None:
+        self._socket = self._secured(_dial(self._place, min(self._connect_timeout_s, _left(deadline))))
         self._reader = hiredis.Reader(protocolError=WireError, replyError=Refused)
         user, password = unquote(self._place.username or ""), unquote(self._place.password or "")
         try:
             if user or password:
-                self._ask(("AUTH", user or "default", password), 0.0)
+                self._ask(("AUTH", user or "default", password), deadline)
             if number := _database(self._place):
-                self._ask(("SELECT", number), 0.0)
+                self._ask(("SELECT", number), deadline)
         except Refused:
             self.close()
             raise
@@ -117,16 +120,17 @@ class Wire:
             plain.close()
             raise
 
-    def _ask(self, words: tuple[bytes | str | float, ...], wait_s: float) -> Reply:
+    def _ask(self, words: tuple[bytes | str | float, ...], deadline: float) -> Reply:
         assert self._socket is not None
-        self._socket.settimeout(self._timeout_s + wait_s)
+        self._socket.settimeout(_left(deadline))
         self._socket.sendall(hiredis.pack_command(words))  # type: ignore[arg-type]  # its stub asks for one word
-        return self._reply()
+        return self._reply(deadline)
 
-    def _reply(self) -> Reply:
+    def _reply(self, deadline: float) -> Reply:
         assert self._socket is not None
         reader, left = self._reader, self._longest
         while (reply := _next(reader)) is False:
+            self._socket.settimeout(_left(deadline))
             data = self._socket.recv(min(_PIECE, left))
             if not data:
                 raise (
@@ -137,6 +141,18 @@ class Wire:
         if isinstance(reply, Refused):
             raise reply
         return _checked(reply)
+
+
+def _left(deadline: float) -> float:
+    """Seconds until `deadline` (monotonic).
+
+    Raises:
+        TimeoutError: it is over.
+    """
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the whole answer did not come in time")
+    return left
 
 
 def _next(reader: hiredis.Reader) -> object:

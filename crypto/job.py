@@ -91,6 +91,9 @@ class RestoreSpec(_Spec, frozen=True, tag=RESTORE):
     """URI of the delivery area."""
     filter: SnapshotFilter = ANY
     """Among which `latest` is the newest that holds `path`; an id needs none."""
+    following: bool = False
+    """Whether the requester says what it has taken: workers then stay a few parcels ahead of it, and stop when it says
+    nothing more. Otherwise all is delivered, for whoever comes later."""
 
 
 class ListSpec(_Spec, frozen=True, tag=LIST):
@@ -103,10 +106,27 @@ class ListSpec(_Spec, frozen=True, tag=LIST):
     """Which snapshots are listed; or as of a restore."""
 
 
+MILLIONTHS = 1_000_000
+_Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+
+
+class Subset(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Which packs a check reads, in one of three ways."""
+
+    part: _Number = 0
+    """From 1: the part of this number, of as many fixed `parts`."""
+    parts: Annotated[int, msgspec.Meta(ge=0, le=MILLIONTHS)] = 0
+    share: Annotated[int, msgspec.Meta(ge=0, le=MILLIONTHS)] = 0
+    """Millionths of the packs, drawn at random."""
+    size: _Number = 0
+    """Bytes of packs, drawn at random."""
+
+
 class CheckSpec(_Spec, frozen=True, tag=CHECK):
-    """Verify the repository's structure, and with `read_data` every chunk."""
+    """Verify the repository's structure, and with `read_data` every chunk, or those of some packs."""
 
     read_data: bool
+    subset: Subset | None = None
 
 
 Times = Annotated[int, Meta(ge=-1, le=1_000_000)]

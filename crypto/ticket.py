@@ -26,7 +26,9 @@ FORGET = "forget"
 """Removing snapshots. No key is given for it: a worker removes none without it in its ticket."""
 PRUNE = "prune"
 """Removing what nothing needs; as FORGET."""
-OPERATIONS = (GENERATE, ENCRYPT, DECRYPT, INIT, FORGET, PRUNE)
+COMMIT = "commit"
+"""No operation with a key: the job's snapshot may be created. Given once the job can no more be called off."""
+OPERATIONS = (GENERATE, ENCRYPT, DECRYPT, INIT, FORGET, PRUNE, COMMIT)
 MAX_LIFETIME_MS = 24 * 60 * 60 * 1000
 
 

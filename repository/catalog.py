@@ -209,11 +209,10 @@ def read_snapshots(
     for name in store.list(layout.SNAPSHOTS):
         try:
             found.append(read_snapshot(store, vault, keys, layout.id_of(name)))
-        except SnapshotVoid:
-            on_void(layout.id_of(name))
         except RepositoryError as error:
-            # One that was forgotten since it was listed is no damage; one whose key is gone is.
-            if not isinstance(error, ObjectMissing) or _is_there(store, name):
+            if isinstance(error, SnapshotVoid):
+                on_void(layout.id_of(name))
+            elif is_damage(store, name, error):
                 on_damaged(name, error)
     return sorted(found, key=lambda snapshot: (snapshot.time_ns, snapshot.id))
 
@@ -224,6 +223,16 @@ def _is_void(store: ReadStore, vault: VaultId, keys: KeyRing, snapshot_id: bytes
     except FormatError:
         return False
     return True
+
+
+def is_damage(store: ReadStore, name: str, error: RepositoryError) -> bool:
+    """Whether a snapshot that was listed cannot be read: not if it was forgotten since, or is none.
+
+    One whose key is gone is damaged, whatever the error's class says.
+    """
+    if isinstance(error, SnapshotVoid):
+        return False
+    return not isinstance(error, ObjectMissing) or _is_there(store, name)
 
 
 def _is_there(store: ReadStore, name: str) -> bool:

@@ -16,7 +16,7 @@ from repository.manifest import PackSummary
 from repository.pack import PackWriter
 from repository.prunes import MOST_MANIFESTS, MOST_PACKS, Names
 from repository.store import PruneStore, WriteStore
-from repository.usage import PackUse, Usage
+from repository.survey import PackUse, Usage
 
 REPACK_MOST: Final = 32 << 30
 """Bytes that one prune moves; the next one goes on."""

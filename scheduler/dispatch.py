@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Sequence
 
+from config.queues import FINALIZE
 from crypto import canonical, ticket
 from crypto.errors import OutOfScope
 from crypto.job import MAX_SPEC, TIDY, PruneSpec, Spec, digest, seal_spec
@@ -48,8 +49,8 @@ def seal_for_workers(
     return sealed
 
 
-def issue_ticket(parts: Parts, vault: VaultEntry, job: Job) -> Signed:
-    """A ticket for one attempt of a job."""
+def issue_ticket(parts: Parts, vault: VaultEntry, job: Job, more: tuple[str, ...] = ()) -> Signed:
+    """A ticket for one attempt of a job, or for a step of it that may do `more` than the others."""
     kind = KINDS[job.kind]
     return ticket.issue(
         parts.identity,
@@ -61,7 +62,7 @@ def issue_ticket(parts: Parts, vault: VaultEntry, job: Job) -> Signed:
             tenant=vault.tenant,
             vault=vault.id,
             role=kind.role,
-            operations=kind.operations,
+            operations=(*kind.operations, *more),
             spec=digest(job.sealed_spec),
             not_before_ms=job.ticket_until_ms - lifecycle.TICKET_LIFETIME_MS,
             expires_ms=job.ticket_until_ms,
@@ -97,8 +98,24 @@ def dispatch(parts: Parts, registry: Registry, job: Job, now_ms: int) -> Job:
     return current
 
 
-def wake(parts: Parts, registry: Registry, job: Job, task: str, now_ms: int, patience: int) -> None:
+def commit(parts: Parts, registry: Registry, job: Job, now_ms: int, patience: int) -> None:
+    """Wake a worker for the last step of a backup, which alone may commit it; else as `wake`."""
+    wake(parts, registry, job, FINALIZE, now_ms, patience, (ticket.COMMIT,))
+
+
+def wake(
+    parts: Parts,
+    registry: Registry,
+    job: Job,
+    task: str,
+    now_ms: int,
+    patience: int,
+    more: tuple[str, ...] = (),
+) -> None:
     """Wake a worker for a further step of a running job; the message is void after `patience` ms.
+
+    Args:
+        more: what the step may do that the others may not.
 
     Raises:
         BrokerUnreachable: it was not published.
@@ -108,13 +125,15 @@ def wake(parts: Parts, registry: Registry, job: Job, task: str, now_ms: int, pat
     except OutOfScope:
         end(parts, job, FAILED, now_ms, code=verdicts.VAULT_UNKNOWN)
         return
-    _publish(parts, vault, job, task, patience)
+    _publish(parts, vault, job, task, patience, more)
 
 
-def _publish(parts: Parts, vault: VaultEntry, job: Job, task: str, patience: int) -> None:
+def _publish(
+    parts: Parts, vault: VaultEntry, job: Job, task: str, patience: int, more: tuple[str, ...] = ()
+) -> None:
     parts.publisher.wake(
         task,
-        canonical.to_text(canonical.encode(issue_ticket(parts, vault, job))),
+        canonical.to_text(canonical.encode(issue_ticket(parts, vault, job, more))),
         canonical.to_text(job.sealed_spec),
         patience / 1000,
         job.host,

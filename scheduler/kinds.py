@@ -26,11 +26,11 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         job.BACKUP: Kind(BACKUP, (ticket.GENERATE, ticket.ENCRYPT, ticket.DECRYPT), queues.PLAN_BACKUP, 512),
         job.RESTORE: Kind(RESTORE, (ticket.DECRYPT,), queues.PLAN_RESTORE, 512),
         job.LIST: Kind(RESTORE, (ticket.DECRYPT,), queues.LIST, 64),
-        job.CHECK: Kind(MAINTENANCE, (ticket.DECRYPT,), queues.CHECK, 64),
+        job.CHECK: Kind(MAINTENANCE, (ticket.DECRYPT,), queues.CHECK, 512),
         job.FORGET: Kind(MAINTENANCE, (ticket.DECRYPT, ticket.FORGET), queues.FORGET, 64),
         job.PRUNE: Kind(MAINTENANCE, (ticket.DECRYPT, ticket.ENCRYPT, ticket.PRUNE), queues.PRUNE, 512),
         job.TIDY: Kind(MAINTENANCE, (), queues.TIDY, 0),
-        job.EXTEND: Kind(MAINTENANCE, (ticket.DECRYPT,), queues.EXTEND, 64),
+        job.EXTEND: Kind(MAINTENANCE, (ticket.DECRYPT,), queues.EXTEND, 512),
     }
 )
 

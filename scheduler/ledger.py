@@ -16,7 +16,7 @@ import msgspec
 from scheduler.errors import LedgerError
 from scheduler.lifecycle import DONE, INTERRUPTED, Job
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 BUSY_S: Final = 10.0
 """How long one scheduler waits for another one's transaction."""
 MAX_ROWS: Final = 1000
@@ -30,6 +30,7 @@ CREATE TABLE jobs (id BLOB PRIMARY KEY, kind TEXT NOT NULL, vault BLOB NOT NULL,
     give_up_ms INTEGER NOT NULL, heard_ms INTEGER NOT NULL, segments INTEGER NOT NULL, kms_calls INTEGER NOT NULL,
     code TEXT NOT NULL, outcome BLOB NOT NULL, finished_ms INTEGER NOT NULL, tidied INTEGER NOT NULL, tidy_job BLOB,
     host TEXT NOT NULL DEFAULT '', segments_done INTEGER NOT NULL DEFAULT 0,
+    committing INTEGER NOT NULL DEFAULT 0,
     barrier INTEGER NOT NULL DEFAULT 0,
     UNIQUE (schedule, slot_ms)) STRICT;
 CREATE INDEX jobs_unfinished ON jobs (lease_until_ms) WHERE finished_ms = 0;
@@ -45,6 +46,7 @@ CREATE TABLE stacks (id BLOB PRIMARY KEY, alive_ms INTEGER NOT NULL) WITHOUT ROW
 _STEPS = (
     "ALTER TABLE jobs ADD COLUMN host TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE jobs ADD COLUMN segments_done INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE jobs ADD COLUMN committing INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE jobs ADD COLUMN barrier INTEGER NOT NULL DEFAULT 0",
 )
 """From each older version to the next."""

@@ -4,6 +4,9 @@
        ^                          |                         |
        +----- lease over, or a failure worth another try ---+
 
+A backup is let commit in the very change in which it stops being one that can be cancelled, so that no snapshot
+appears of a job that was. What fails after that may have committed all the same, and says so.
+
 A fence is published at most once: whoever claims a job that was claimed before gives it the next fence. A message that
 was lost, or a scheduler that died between claiming and publishing, costs a fence and nothing else.
 """
@@ -11,6 +14,8 @@ was lost, or a scheduler that died between claiming and publishing, costs a fenc
 from typing import Final
 
 import msgspec
+
+from crypto.notes import COMMIT_UNKNOWN
 
 WAITING: Final = "waiting"
 """In the ledger, to be published when its lease is over."""
@@ -86,6 +91,8 @@ class Job(msgspec.Struct, frozen=True, array_like=True):
     """Whose workers alone may do it; empty: any worker of its role."""
     segments_done: int = 0
     """Of those planned in the present attempt."""
+    committing: bool = False
+    """Whether an attempt was let create the snapshot; no later attempt takes that back."""
     barrier: int = 0
     """Of a prune that has marked, and waits: the newest row then. Of all others 0, or SWEEPING."""
 
@@ -203,14 +210,25 @@ def again(job: Job, now_ms: int) -> Job:
 
 
 def ended(job: Job, state: str, now_ms: int, *, code: str = "", outcome: bytes = b"") -> Job:
-    """A job that is over; what it was about is forgotten."""
+    """A job that is over; what it was about is forgotten. Of a failed commit nobody here knows how far it came."""
+    if state == FAILED and job.committing:
+        code = COMMIT_UNKNOWN
     return msgspec.structs.replace(
         job, state=state, code=code, outcome=outcome, finished_ms=now_ms, sealed_spec=b"", lease_until_ms=0
     )
 
 
+def committing(job: Job) -> Job:
+    """A backup whose segments are all done, and whose last step may create the snapshot."""
+    return msgspec.structs.replace(job, committing=True)
+
+
 def cancelled(job: Job, now_ms: int) -> Job:
-    """A job that its operator called off; the next fence is taken, so that its workers are stale."""
+    """A job that its operator called off; the next fence is taken, so that its workers are stale.
+
+    Not for one that is being committed: it can be called off no more.
+    """
+    assert not job.committing
     return ended(msgspec.structs.replace(job, fence=job.fence + 1), CANCELLED, now_ms)
 
 

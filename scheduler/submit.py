@@ -99,14 +99,14 @@ def _start(parts: Parts, registry: Registry, operator: Enrolled, request: JobReq
 
 
 def _cancel(parts: Parts, request: JobRequest, known: Job, now_ms: int) -> Job:
-    """Call a job off, if the request is fresh and the job not over; returns it as it is afterwards."""
+    """Call a job off, if the request is fresh and the job neither over nor being committed; returns what it is then."""
     try:
         requests.check_fresh(request, now_ms)
     except Refused:
         return known
     with parts.ledger.transaction():
         current = parts.ledger.get(known.id) or known
-        if current.over:
+        if current.over or current.committing:
             return current
         current = lifecycle.cancelled(current, now_ms)
         dispatch.store_end(parts, current)

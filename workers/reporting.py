@@ -73,6 +73,7 @@ class Reporter:
         """Set by the task once it has a key ring, so that KMS calls are counted."""
         self._next_note = 0.0
         self._said = time.monotonic()
+        self._waiting_until_ms = 0
 
     def note(self, note: notes.Note) -> None:
         """Tell the requester."""
@@ -88,8 +89,14 @@ class Reporter:
         self.alive()
 
     def waiting(self, error: RepositoryError, left_s: float) -> None:
-        """Tell the requester why nothing gets on, and until when that is tried. From any thread; never an error."""
-        until_ms = time.time_ns() // 1_000_000 + int(left_s * 1000)
+        """Tell the requester why nothing gets on, and until when that is tried. From any thread; never an error.
+
+        Other calls that wait by then are not told of: a slow store would have a note for each request.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        if now_ms < self._waiting_until_ms:
+            return
+        until_ms = self._waiting_until_ms = now_ms + int(left_s * 1000)
         with suppress(BrokerUnreachable):
             self.note(notes.Waiting(error.message, until_ms))
 

@@ -1,7 +1,9 @@
 """`strongroom identity new | show`."""
 
+import re
 import socket
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -11,6 +13,9 @@ from client.output import json_line, json_option
 from config.home import Home
 from crypto.enrolment import PublicIdentity
 from crypto.registry import ROLES
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._-]*")
+"""A name that can be that of a file: the public parts of several hosts meet where the registry is kept."""
 
 
 @click.group()
@@ -42,7 +47,10 @@ def new(role: str, name: str, out: Path | None, as_json: bool) -> None:
     click.echo(f"private part: {out}  (never leaves this host)")
     click.echo(f"public part:  {shown_at}")
     click.echo(f"fingerprint:  {public.fingerprint()}")
-    click.echo(f"Next, where the registry is kept: strongroom enrol {shown_at.name} --role {role}")
+    carried = public.name + PUBLIC_SUFFIX if _PLAIN.fullmatch(public.name) else shown_at.name
+    click.echo(
+        f"Next: carry it as {carried} to where the registry is kept; there: strongroom enrol {carried} --role {role}"
+    )
 
 
 @command.command(epilog="Example: strongroom identity show web1.pub")

@@ -4,8 +4,9 @@ import base64
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,31 @@ def answering(path: Path, *answers: bytes) -> Iterator[str]:
         yield f"redis+socket://{path}?virtual_host=0"
     finally:
         thread.join(5)
+        listener.close()
+
+
+@contextmanager
+def dripping(path: Path, *answers: bytes) -> Iterator[str]:
+    """A broker that answers in the end, a byte at a time, while there is somebody to hear it."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            for answer in answers:
+                connection.recv(1 << 16)
+                for at in range(len(answer)):
+                    connection.sendall(answer[at : at + 1])
+                    time.sleep(0.01)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"{path}?virtual_host=0"
+    finally:
+        thread.join(30)
         listener.close()
 
 
@@ -116,6 +142,26 @@ def test_an_answer_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
         listener.bind(str(tmp_path / "s"))
         listener.listen()
         found = wire(f"redis+socket://{tmp_path / 's'}", timeout_s=0.05)
+        with pytest.raises(TimeoutError):
+            found.call("PING")
+        found.close()
+
+
+@pytest.mark.parametrize(
+    ("user", "answers"),
+    [
+        ("", (b"+" + b"x" * 400 + b"\r\n",)),
+        ("", (b"$400\r\n" + b"x" * 400 + b"\r\n",)),
+        ("", (b"*200\r\n" + b":1\r\n" * 200,)),
+        ("me:secret@", (b"+" + b"x" * 400 + b"\r\n", b"+OK\r\n")),
+    ],
+    ids=["line", "bulk", "list", "AUTH"],
+)
+def test_a_broker_that_drips_does_not_hold_a_call(
+    tmp_path: Path, user: str, answers: tuple[bytes, ...]
+) -> None:
+    with dripping(tmp_path / "s", *answers) as place:
+        found = wire(f"redis+socket://{user}{place}", timeout_s=0.3)
         with pytest.raises(TimeoutError):
             found.call("PING")
         found.close()

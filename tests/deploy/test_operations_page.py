@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from client.main import group
 
@@ -26,6 +27,32 @@ def test_a_command_is_one(line: str) -> None:
         assert inner is not None, words
         found, words = inner, words[1:]
     found.make_context("strongroom", list(words), parent=parent)
+
+
+CARRIED = re.findall(r"^\| `(--role [^`]*)` \| `([^`]*)` \| `([^`]*)` \|$", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("made_with", "written", "carried"), CARRIED)
+def test_an_identity_is_where_the_page_says(
+    tmp_path: Path, made_with: str, written: str, carried: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRONGROOM_HOME", str(tmp_path))
+    done = CliRunner().invoke(group, ["identity", "new", *shlex.split(made_with)])
+    assert done.exit_code == 0, done.output
+    assert {f"identities/{path.name}" for path in (tmp_path / "identities").iterdir()} == {
+        written,
+        written.removesuffix(".pub"),
+    }
+    (enrol,) = [line for line in COMMANDS if line.startswith(f"strongroom enrol {carried} ")]
+    assert shlex.split(enrol)[3:5] == shlex.split(made_with)[:2]
+    assert f"strongroom enrol {carried} --role" in done.output
+
+
+def test_every_identity_that_the_page_enrols_was_made_and_carried() -> None:
+    enrolled = {
+        words[2] for line in COMMANDS if (words := shlex.split(line))[1] == "enrol" and len(words) > 3
+    }
+    assert {name for name in enrolled if "/" not in name} == {carried for _, _, carried in CARRIED}
 
 
 def test_the_page_has_commands_and_its_files_are_there() -> None:

@@ -62,6 +62,11 @@ def test_a_unit_gives_nothing_that_its_role_does_not_need(unit: Path) -> None:
     reads_everything = "backup" in unit.name
     assert settings["CapabilityBoundingSet"] == ["CAP_DAC_READ_SEARCH" if reads_everything else ""]
     assert settings["ProtectHome"] == ["read-only" if reads_everything else "yes"]
+    if reads_everything:
+        # Else it would read the keys of the other roles that its host runs.
+        assert settings["InaccessiblePaths"] == ["-/etc/strongroom/secrets"]
+        assert settings["TemporaryFileSystem"] == ["/var/lib/strongroom:ro"]
+        assert settings["BindPaths"] == [f"/var/lib/{settings['StateDirectory'][0]}"]
     for name in (
         "NoNewPrivileges",
         "PrivateTmp",
@@ -75,6 +80,14 @@ def test_a_unit_gives_nothing_that_its_role_does_not_need(unit: Path) -> None:
     # `harden_process` sets a limit, so the filter must leave that call alone.
     assert not any("@resources" in each for each in settings["SystemCallFilter"])
     assert settings["RestartPreventExitStatus"] == ["78"]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_the_home_with_its_cache_is_the_one_folder_that_systemd_makes_writable(unit: Path) -> None:
+    settings = settings_of(unit)
+    (home,) = [value for value in settings["Environment"] if value.startswith("STRONGROOM_HOME=")]
+    assert home == f"STRONGROOM_HOME=/var/lib/{settings['StateDirectory'][0]}"
+    assert settings["StateDirectoryMode"] == ["0700"]
 
 
 def test_systemd_understands_the_units(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shlex
 import shutil
 import ssl
 import tempfile
@@ -169,6 +170,25 @@ def test_a_host_that_was_taken_out_gets_no_key_any_more(world: World) -> None:
         world.site.admin.run("enrol", public, "--role", "backup", "--host", HOST)
         world.site.spread_registry(Host(world.site.root / "scheduler"), world.client)
     assert world.client.json("backup", "docs", str(world.tree), "--host", HOST)["errors"] == 0
+
+
+def test_keys_of_a_vault_that_is_forgotten_by_the_key_broker_are_given_no_more(world: World) -> None:
+    admin = world.site.admin
+    scheduler, restore, anyone = (Host(world.site.root / name) for name in ("scheduler", "restore", "any"))
+    vault = ("more", "--repo", str(world.site.root / "more"), "--kms", "local-kms://docs")
+    admin.run("vault", "add", *vault)
+    world.site.spread_registry(scheduler, restore, anyone, world.client)
+    world.client.run("vault", "create", *vault)
+    before = (admin.home / "registry.json").read_bytes()
+    told = admin.json("vault", "forget", "more", "--yes")
+    refused = world.client.json("snapshots", "more", code=1)
+    assert refused["code"] == "out-of-scope"
+    world.client.run("snapshots", "docs")
+    words = shlex.split(told["again"])
+    assert words[:3] == ["strongroom", "vault", "add"]
+    admin.run(*words[1:])
+    assert (admin.home / "registry.json").read_bytes() == before
+    assert world.client.json("snapshots", "more") == []
 
 
 def test_signs_of_life_go_on(world: World) -> None:

@@ -65,9 +65,10 @@ class RememberingPublisher:
         body = canonical.decode(Ticket, signed.body)
         self.wakes.append(Wake(task, body, signed, canonical.from_text(spec), expires_s, host))
 
-    def end_tickets(self, signed: str) -> None:
+    def end_tickets(self, job: bytes, signed: str) -> None:
         self._refuse_when_down()
         self.ends.append(canonical.decode(Signed, canonical.from_text(signed)))
+        assert canonical.decode(ticket.JobOver, self.ends[-1].body).job == job
 
     def push_letter(self, job: bytes, letter: bytes) -> None:
         self._refuse_when_down()

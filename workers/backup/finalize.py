@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from crypto import notes, report
+from crypto.ticket import COMMIT
 from repository.catalog import finished_segments, read_dones, read_plan, read_snapshot, write_snapshot
 from repository.errors import ObjectExists, ObjectMissing
 from repository.index import write_indexes
@@ -31,9 +32,12 @@ def finalize(session: BackupSession, reporter: Reporter) -> None:
     """Commit the job's snapshot if all its segments are done; otherwise do nothing.
 
     Raises:
-        Stray: the job has no plan, not yet or not any more.
+        Stray: the scheduler has not let this job commit, so that it may yet be cancelled, or was; or the job has no
+            plan, not yet or not any more.
         StrongroomError: the repository or a key is not to be had; nothing is committed.
     """
+    if COMMIT not in session.job.ticket.operations:
+        raise Stray("its ticket is for no commit")
     try:
         plan = read_plan(session.store, session.vault, session.keys, session.job.id)
     except ObjectMissing as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from config.queues import BACKUP_SEGMENT, FINALIZE
+from config.queues import BACKUP_SEGMENT
 from crypto import notes, report
 from repository import layout
 from repository.builder import absent_chunks, is_whole
@@ -83,7 +83,7 @@ def make_plan(session: BackupSession, reporter: Reporter, max_epoch_days: float)
     # The scheduler counts what this attempt does, and nothing else.
     inherited = plan.fence != session.job.ticket.fence
     if not plan.segments or (inherited and _done(session, plan).issuperset(range(plan.segments))):
-        session.send(FINALIZE, *session.job.texts())
+        reporter.report(report.READY)
 
 
 def _done(session: BackupSession, plan: Plan) -> set[int]:

@@ -26,7 +26,7 @@ from repository.prunes import (
 )
 from repository.store import PruneStore, ReadStore
 from repository.stores import open_pruner
-from repository.usage import Subject, Usage, removable, survey
+from repository.survey import Subject, Usage, removable, survey
 from repository.vault import epochs, read_config
 from workers.admission import Job
 from workers.keys import Send, VaultKeys

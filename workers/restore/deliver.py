@@ -24,11 +24,13 @@ def deliver_segment(session: RestoreSession, reporter: Reporter, snapshot_id: st
     """Deliver what is wanted of segment `number` of a snapshot; what is delivered says which snapshot it is from.
 
     Raises:
-        Stray: there is no such segment; the message was not from a plan.
+        Stray: there is no such segment, the message was not from a plan; or the job is over.
+        RequesterGone: nobody takes what is delivered.
         StoreError, KeyRefused, KeyBrokerSilent: nothing can be said about the files; the segment is not done.
     """
-    snapshot, ref = _planned(session, snapshot_id, number)
     writer = ParcelWriter(session, reporter, number)
+    writer.pace.require_wanted()
+    snapshot, ref = _planned(session, snapshot_id, number)
     try:
         manifest = read_manifest(session.store, session.vault, session.keys, ref)
     except RepositoryError as error:

@@ -24,6 +24,7 @@ from workers.indexes import LastLook, host_indexes
 from workers.keys import Send, VaultKeys
 from workers.process import Process
 from workers.restore.batch import PARCEL_BYTES
+from workers.restore.pace import Ahead
 from workers.restore.select import Selection
 
 MIN_PREFIX = 4
@@ -61,6 +62,7 @@ class RestoreProcess:
         """For the parcel that is being written."""
         self.last_look = LastLook()
         self.planned: Planned | None = None
+        self.ahead: Ahead | None = None
         self._fetching: FetchRoom | None = None
 
     def fetching(self) -> FetchRoom:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ import pytest
 
 from client.compare import compare
 from client.installation import python_command
+
+CLOSED = "endpoint=http://127.0.0.1:9&region=us-east-1"
+"""The port of the discard service, where nobody listens."""
 
 
 @dataclass
@@ -347,6 +351,61 @@ def test_a_vault_that_exists_with_other_uris_is_refused(
     assert f"its {differs} is " in answer["error"]
     assert f"its {same} is " not in answer["error"]
     assert not (shell.root / "elsewhere").exists()
+
+
+def test_a_forgotten_vault_is_as_it_was_and_comes_back_by_the_command_that_is_told(
+    shell: Shell, snapshot: dict[str, Any]
+):
+    before = shell.json("vault", "list")
+    ids = [line["id"] for line in shell.json("snapshots", "docs")]
+    assert shell.json("vault", "forget", "docs", code=1)["code"] == "bad-argument"
+    assert shell.json("vault", "list") == before
+    told = shell.json("vault", "forget", "docs", "--yes")
+    assert "docs" not in [entry["name"] for entry in shell.json("vault", "list")]
+    assert shell.json("snapshots", "docs", code=1)["code"] == "unknown-vault"
+    assert shell.json("vault", "forget", "docs", "--yes", code=1)["code"] == "unknown-vault"
+    words = shlex.split(told["again"])
+    assert words[:3] == ["strongroom", "vault", "attach"]
+    shell.run(*words[1:])
+    assert {each["vault"] for each in shell.json("vault", "list")} == {each["vault"] for each in before}
+    assert [line["id"] for line in shell.json("snapshots", "docs")] == ids
+
+
+def test_a_vault_that_a_schedule_names_is_not_forgotten(tmp_path: Path):
+    own = Shell(tmp_path)
+    own.run("init")
+    own.run("vault", "create", "v", "--repo", str(tmp_path / "repository"), "--kms", "local-kms://v")
+    schedule = '[[schedules]]\nname = "nightly"\nvault = "v"\npaths = ["/etc"]\ncron = "0 3 * * *"\n'
+    (tmp_path / "home/config.toml").write_text(schedule)
+    refused = own.json("vault", "forget", "v", "--yes", code=1)
+    assert refused["code"] == "vault-in-use"
+    assert "'nightly'" in refused["error"]
+    assert own.json("vault", "forget", "v", "--yes", "--force")["name"] == "v"
+    assert own.json("vault", "list") == []
+
+
+def test_a_vault_of_which_a_job_runs_is_not_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("STRONGROOM_S3_ACCESS_KEY_ID", "STRONGROOM_S3_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "nobody")
+    own = Shell(tmp_path)
+    own.run("init")
+    own.run("vault", "create", "v", "--repo", str(tmp_path / "repository"), "--kms", "local-kms://v")
+    command, environment = python_command("client.main", "backup", "v", f"s3://bucket/x?{CLOSED}")
+    child = subprocess.Popen(
+        command,
+        env={**environment, "STRONGROOM_HOME": str(tmp_path / "home")},
+        stderr=subprocess.PIPE,
+    )
+    try:
+        assert child.stderr is not None
+        assert b"trying again until" in child.stderr.readline()
+        refused = own.json("vault", "forget", "v", "--yes", code=1)
+        assert (refused["code"], "a backup job" in refused["error"]) == ("vault-in-use", True)
+    finally:
+        child.send_signal(2)
+        child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert own.json("vault", "forget", "v", "--yes")["name"] == "v"
 
 
 def test_status_jobs_and_schedules(shell: Shell, snapshot: dict[str, Any]):

@@ -55,6 +55,40 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.parametrize(("said", "code", "left"), [(b"n\n", 130, 1), (b"y\n", 0, 0)])
+def test_a_person_is_asked_before_a_vault_is_forgotten(
+    admin: Path, said: bytes, code: int, left: int
+) -> None:
+    command, environment = python_command("client.main", "vault", "forget", "docs")
+    keyboard, terminal = os.openpty()
+    os.write(keyboard, said)
+    done = subprocess.run(
+        command,
+        env={**environment, "STRONGROOM_HOME": str(admin)},
+        stdin=terminal,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(keyboard)
+    os.close(terminal)
+    assert done.returncode == code
+    assert b"look on a client first" in done.stderr
+    assert len(registry(admin).vaults) == left
+
+
+@pytest.mark.parametrize(
+    "words", [("--id", "0" * 32), ("--tenant", "0" * 32), ("--id", "0" * 31, "--tenant", "0" * 32)]
+)
+def test_a_vault_that_exists_is_registered_by_both_its_ids(admin: Path, words: tuple[str, ...]) -> None:
+    before = (admin / "registry.json").read_bytes()
+    vault = ("vault", "add", "old", "--repo", "/r/old", "--kms", "local-kms://docs")
+    run(admin, *vault, *words, code=2 if len(words) == 2 else 1)
+    assert (admin / "registry.json").read_bytes() == before
+    made = answer(admin, *vault, "--id", "a" * 32, "--tenant", "b" * 32)
+    assert (made["vault"], made["tenant"]) == ("a" * 32, "b" * 32)
+
+
 def test_an_identity_is_made_here_and_enrolled_there(tmp_path: Path, admin: Path) -> None:
     web = tmp_path / "web"
     made = answer(web, "identity", "new", "--role", "backup", "--name", "web one")

@@ -16,7 +16,7 @@ from crypto.job import BackupSpec
 from crypto.keyrecord import CHUNK_ID, DEK
 from crypto.registry import BACKUP, SCHEDULER, Registry
 from crypto.secret import SecretKey
-from crypto.ticket import DECRYPT, ENCRYPT, Ticket, issue
+from crypto.ticket import COMMIT, DECRYPT, ENCRYPT, Ticket, issue
 from repository.catalog import read_manifest, read_snapshot
 from repository.compression import Decompressor
 from repository.fetch import Fetched, Fetcher
@@ -62,26 +62,31 @@ class Backing:
         self._own = BackupProcess(self._process)
         self._requester = HpkeKey.generate().public
 
-    def backup(self, between: Callable[[], None] = lambda: None) -> Snapshot:
-        """One job; `between` runs when it is planned, and before its segments are."""
+    def backup(
+        self,
+        between: Callable[[], None] = lambda: None,
+        operations: tuple[str, ...] = (DECRYPT, ENCRYPT, COMMIT),
+    ) -> Snapshot:
+        """One job; `between` runs when it is planned, and before its segments are. Its ticket allows `operations`."""
         # Else the clock does not tell what was just written from what changes now.
         time.sleep(2 * TICK_NS / 1e9)
         job = os.urandom(16)
-        steps = self.steps(job)
+        steps = self.steps(job, operations=operations)
         next(steps)
         between()
         for _ in steps:
             pass
         return read_snapshot(self.repo.store, self.repo.vault, self.repo.keys, job)
 
-    def steps(self, job_id: bytes, last_steps: int = 1) -> Iterator[str]:
+    def steps(
+        self, job_id: bytes, last_steps: int = 1, operations: tuple[str, ...] = (DECRYPT, ENCRYPT, COMMIT)
+    ) -> Iterator[str]:
         """The same step by step: stops when it is planned, after each segment, and after each delivery of the last."""
         repo = self.repo
         for operation in (ENCRYPT, DECRYPT):
             self._keep(DEK, 1, operation, repo.keys.dek(1))
             self._keep(CHUNK_ID, 0, operation, repo.keys.chunk_id_key())
         spec = BackupSpec(repo.folder.as_uri(), self._requester, (os.fsencode(self.source),), (), (), "host")
-        operations = (DECRYPT, ENCRYPT)
         ticket = Ticket(1, bytes(16), job_id, 1, *repo.vault, ROLE, operations, b"", 0, now_ms() + 60_000, 9)
         job = Job(ticket, issue(self._scheduler, ticket), b"", spec)
         sent: list[tuple[object, ...]] = []

@@ -11,10 +11,11 @@ from crypto.job import ForgetSpec, PruneSpec, SweepSpec
 from crypto.ticket import DECRYPT, ENCRYPT, FORGET
 from repository import layout
 from repository.catalog import read_snapshot
-from repository.check import check
+from repository.check import Reading, check
 from repository.index import read_index, write_indexes
 from repository.manifest import PackSummary, Snapshot
 from repository.pack import read_table
+from repository.usage import Subject
 from tests.repository.conftest import Repo
 from tests.workers.backup.backing import Backing
 from tests.workers.maintenance.upkeep import Upkeep
@@ -34,6 +35,7 @@ class Vault:
     def __init__(self, backing: Backing, upkeep: Upkeep, seed: int = 0) -> None:
         self.backing = backing
         self.upkeep = upkeep
+        self.room = upkeep.root / "room"
         self.repo: Repo = backing.repo
         self.random = random.Random(seed)
         self.pool = [self.random.randbytes(300_000 + 40_000 * n) for n in range(6)]
@@ -144,7 +146,8 @@ class Vault:
 
     def require_clean(self) -> None:
         """Nothing is left that no snapshot needs, and nothing is wrong."""
-        found = check(self.repo.store, self.repo.vault, self.repo.keys, read_data=True)
+        subject = Subject(self.repo.store, self.repo.vault, self.repo.keys)
+        found = check(subject, self.room, Reading(data=True))
         assert found.problems == []
         assert (found.unused_packs, found.unused_manifests, found.unused_chunks) == (0, 0, 0)
         stored = {layout.id_of(name) for name in self.repo.stored(layout.PACKS)}

@@ -41,6 +41,7 @@ class Upkeep:
     def __init__(self, root: Path, repo: Repo) -> None:
         self.repo = repo
         root.mkdir()
+        self.root = root
         home = Home(root / "home")
         home.create()
         self._valkey = Valkey(root, root / "valkey.log")
