@@ -2,19 +2,23 @@
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from typing_extensions import Buffer
 
 from crypto.job import ForgetSpec, PruneSpec, SweepSpec
 from crypto.ticket import DECRYPT, ENCRYPT, FORGET
 from repository import layout
 from repository.catalog import read_snapshot
 from repository.check import Reading, check
+from repository.directory import DirectoryPruner
+from repository.errors import StoreUnreachable
 from repository.index import read_index, write_indexes
 from repository.manifest import PackSummary, Snapshot
 from repository.pack import read_table
+from repository.retry import RetryPolicy
 from repository.usage import Subject
 from tests.repository.conftest import Repo
 from tests.workers.backup.backing import Backing
@@ -383,6 +387,47 @@ def test_a_pack_that_only_a_late_worker_names_is_struck_until_the_index_is_rid_o
     vault.backup(only(vault, 0))
     vault.require_whole()
     vault.prune()
+    vault.require_clean()
+
+
+def test_a_prune_that_breaks_off_anywhere_is_gone_on_with(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After each change of the store: the next attempt finds what is left, and does it."""
+    for number in range(2):
+        vault.forget(vault.backup(only(vault, number)))
+        vault.backup(only(vault, 3 + number))
+    vault.mark()
+    put, delete, left = DirectoryPruner.put, DirectoryPruner.delete, [0]
+
+    def count() -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise StoreUnreachable("it breaks off here")
+
+    def put_counted(self: DirectoryPruner, name: str, parts: Sequence[Buffer]) -> None:
+        count()
+        put(self, name, parts)
+
+    def delete_counted(self: DirectoryPruner, name: str) -> None:
+        count()
+        delete(self, name)
+
+    monkeypatch.setattr(DirectoryPruner, "put", put_counted)
+    monkeypatch.setattr(DirectoryPruner, "delete", delete_counted)
+    monkeypatch.setattr(RetryPolicy, "run", lambda _, call: call(0))
+    attempts = 0
+    while vault.marked is not None:
+        left[0] = attempts
+        attempts += 1
+        vault.sweep(fence=attempts)
+        left[0] = 10**6
+        # What it was about to remove, or has removed, is stored again.
+        vault.backup(only(vault, attempts % 2))
+        vault.require_whole()
+    assert attempts > 4, "it never broke off"
+    vault.prune()
+    vault.require_whole()
     vault.require_clean()
 
 
