@@ -19,7 +19,7 @@ from scheduler.errors import Refused
 from scheduler.ledger import Ledger
 from scheduler.lifecycle import FAILED, TICKET_LIFETIME_MS, Job
 from scheduler.parts import Parts
-from scheduler.turns import may_sweep
+from scheduler.turns import may_sweep, waits_in_vain
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +61,9 @@ def advance(parts: Parts, registry: Registry, now_ms: int) -> list[Job]:
     """
     woken = []
     for each in parts.ledger.parked(parts.stack):
+        if parts.one_shot and waits_in_vain(parts.ledger, each):
+            dispatch.end(parts, each, FAILED, now_ms, code=verdicts.NO_STACK)
+            continue
         if (job := _judge(parts, each, now_ms)) is None:
             continue
         sealed = _sealed(parts, registry, job, now_ms)

@@ -36,13 +36,22 @@ def must_wait(ledger: Ledger, job: Job) -> bool:
     - One snapshot is not forgotten twice, nor while a prune looks at what the snapshots need.
     - There is one prune at a time.
     - What looks at the whole repository would take a sweep for damage.
+
+    A job of a stack that is gone is waited for by nobody: no worker does it, and it may be long until another stack
+    takes it on.
     """
-    others = [each for each in ledger.unfinished_of(job.vault, IN_TURN) if each.id != job.id and each.begun]
+    gone = {each.id for each in ledger.orphans(job.stack)} | {job.id}
+    others = [each for each in ledger.unfinished_of(job.vault, IN_TURN) if each.begun and each.id not in gone]
     if job.kind == FORGET:
         return any(each.kind == FORGET or (each.kind == PRUNE and each.barrier <= 0) for each in others)
     if job.kind == PRUNE:
         return any(each.kind in (FORGET, PRUNE) for each in others)
     return any(each.kind == PRUNE and each.barrier == SWEEPING for each in others)
+
+
+def waits_in_vain(ledger: Ledger, prune: Job) -> bool:
+    """Whether a prune waits for a backup that goes on only when another stack takes it on."""
+    return any(each.vault == prune.vault and each.kind in WAITED_FOR for each in ledger.orphans(prune.stack))
 
 
 def may_sweep(ledger: Ledger, prune: Job) -> bool:
@@ -54,4 +63,5 @@ def may_sweep(ledger: Ledger, prune: Job) -> bool:
     """
     if ledger.began_before(prune.barrier, prune.vault, WAITED_FOR):
         return False
-    return not any(each.id != prune.id and each.begun for each in ledger.unfinished_of(prune.vault, IN_TURN))
+    gone = {each.id for each in ledger.orphans(prune.stack)} | {prune.id}
+    return not any(each.begun and each.id not in gone for each in ledger.unfinished_of(prune.vault, IN_TURN))

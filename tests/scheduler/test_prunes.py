@@ -187,3 +187,15 @@ def test_a_ledger_that_has_not_seen_the_vaults_jobs_prunes_nothing(world: World)
     assert world.verdicts(world.submit(job.PRUNE))[0].code == "too-soon"
     late = NOW + TICKET_LIFETIME_MS
     assert world.verdicts(world.submit(job.PRUNE, sent_ms=late))[0].state == "queued"
+
+
+def test_with_a_stack_of_its_own_it_does_not_wait_for_a_backup_that_nobody_does(world: World) -> None:
+    world.submit(detached=True)
+    world.scheduler().stop(NOW + 1)
+    own = world.scheduler(stack=b"n" * 16, one_shot=True)
+    own.start(NOW + 2)
+    body = world.body(job.PRUNE)
+    own.submit(world.sign(body), NOW + 2)
+    own.report(world.report(body.job, "planned", role=MAINTENANCE, at_ms=NOW + 3, segments=1), NOW + 3)
+    assert (world.job(body.job).state, world.job(body.job).code) == ("failed", "no-stack")
+    assert not wakes(world, "sweep")

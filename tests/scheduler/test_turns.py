@@ -98,3 +98,15 @@ def test_one_that_was_published_keeps_its_turn_through_its_attempts(world: World
     world.scheduler().tick(NOW + 2 * TICK_MS)
     assert world.job(first).fence == 2
     assert not published(world, second)
+
+
+@pytest.mark.parametrize("kind", [FORGET, PRUNE, CHECK])
+def test_nobody_waits_for_a_job_whose_stack_is_gone(world: World, kind: str) -> None:
+    prune = world.submit(PRUNE, detached=True)
+    report(world, prune, "planned")
+    world.scheduler().stop(NOW + 1)
+    own = world.scheduler(stack=b"n" * 16, one_shot=True)
+    own.start(NOW + 2)
+    body = world.body(kind)
+    own.submit(world.sign(body), NOW + 2)
+    assert published(world, body.job)
