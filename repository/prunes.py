@@ -103,10 +103,18 @@ def sweeps(store: ReadStore, vault: VaultId, keys: KeyRing) -> Iterator[tuple[st
             yield name, *_read(store, vault, keys, name)
 
 
-def read_struck(store: ReadStore, vault: VaultId, keys: KeyRing, *, swept_only: bool = False) -> Struck:
+def read_struck(
+    store: ReadStore,
+    vault: VaultId,
+    keys: KeyRing,
+    *,
+    swept_only: bool = False,
+    known: Struck = NOTHING_STRUCK,
+) -> Struck:
     """What must not be relied on now.
 
     Args:
+        known: of the last look, at whatever vault: the objects never change, and no two have the same name.
         swept_only: for a reader: what is only marked is there still, and may be all there is.
 
     Raises:
@@ -115,6 +123,8 @@ def read_struck(store: ReadStore, vault: VaultId, keys: KeyRing, *, swept_only: 
     """
     for _ in range(_LOOKS):
         wanted = [name for name in store.list(layout.PRUNES) if layout.prune_of(name)[1] or not swept_only]
+        if known.objects == frozenset(wanted):
+            return known
         try:
             found = [_read(store, vault, keys, name)[1] for name in wanted]
         except ObjectMissing:

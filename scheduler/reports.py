@@ -141,7 +141,9 @@ def _apply(parts: Parts, job: Job, body: Report, now_ms: int) -> Job:
         return job
     if body.kind == PLANNED:
         if job.kind == PRUNE:
-            # Whoever comes into the ledger from now on finds the mark.
+            # Whoever comes into the ledger from now on finds the mark. A second delivery says nothing new.
+            if job.barrier:
+                return job
             return msgspec.structs.replace(job, segments=body.segments, barrier=parts.ledger.newest_row())
         done = parts.ledger.count_segments(job.id, job.fence, body.segments)
         job = msgspec.structs.replace(job, segments=body.segments, segments_done=done)

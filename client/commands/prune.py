@@ -50,8 +50,8 @@ def command(vault: str, max_unused: float, dry_run: bool, as_json: bool) -> None
     """Free what no snapshot of VAULT needs.
 
     Backups and restores go on meanwhile. Nothing is removed before all of them have ended that had begun when it was
-    found: until then this command waits. With a stack that is kept up, or a broker of your own, it may be ended; the
-    prune goes on.
+    found: until then this command waits. Ctrl-C calls the prune off; should the command be killed, the prune goes on,
+    if the stack stays up.
     """
     installation = Installation.open()
     entry = installation.vault(vault)

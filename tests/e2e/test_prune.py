@@ -87,7 +87,9 @@ def test_a_backup_that_runs_meanwhile_is_neither_held_up_nor_broken(
     stack: Strongroom, tmp_path: Path
 ) -> None:
     """Its workers are stopped in the middle of it: the prune waits for them, and another backup for nobody."""
-    source, other = tmp_path / "source", tmp_path / "other"
+    source, other, third = tmp_path / "source", tmp_path / "other", tmp_path / "third"
+    make_tree(third, seed=3)
+    extra = stack.json("backup", "v", third)["snapshot"]
     first, content = backup(stack, source, 1)
     stack.run("forget", "v", first)
     held = Held(stack)
@@ -97,7 +99,11 @@ def test_a_backup_that_runs_meanwhile_is_neither_held_up_nor_broken(
     wait_for(lambda: any((tmp_path / "repo" / "prunes").rglob("mark")))
     assert pruning.poll() is None
     packs = packs_of(tmp_path)
-    assert packs, "nothing is removed while it may be relied on"
+    # Meanwhile the scheduler is lost and comes again, and another snapshot is forgotten.
+    kill(stack, queues.SCHEDULER)
+    wait_for(lambda: stack.run("forget", "v", extra, code=None).returncode == 0)
+    assert packs_of(tmp_path) == packs, "nothing is removed while it may be relied on"
+    assert pruning.poll() is None
     held.go_on()
     snapshot = json.loads(output_of(command))["snapshot"]
     json.loads(output_of(pruning))

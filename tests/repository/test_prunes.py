@@ -55,6 +55,18 @@ def test_a_mark_is_made_once(repo: "Repo") -> None:
         write_mark(repo.store, repo.vault, repo.keys, 1, PRUNE, 6, Names(frozenset(), frozenset()))
 
 
+def test_what_is_known_is_not_read_again(repo: "Repo") -> None:
+    where = (repo.store, repo.vault, repo.keys)
+    write_mark(*where, 1, PRUNE, 5, NAMES)
+    known = read_struck(*where)
+    assert read_struck(*where, known=known) is known
+    write_sweep(*where, 1, PRUNE, 5, NAMES)
+    both = read_struck(*where, known=known)
+    assert both.objects == {mark_name(PRUNE), sweep_name(PRUNE)}
+    repo.store.delete(mark_name(PRUNE))
+    assert read_struck(*where, known=both).objects == {sweep_name(PRUNE)}
+
+
 @pytest.mark.parametrize("other", [mark_name(OTHER), sweep_name(PRUNE)])
 def test_a_mark_under_another_name_is_refused(repo: "Repo", other: str) -> None:
     write_mark(repo.store, repo.vault, repo.keys, 1, PRUNE, 5, NAMES)

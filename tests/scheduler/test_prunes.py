@@ -156,6 +156,14 @@ def test_a_sweep_whose_worker_is_lost_begins_again_with_its_mark(world: World) -
     assert [wake.ticket.fence for wake in wakes(world, "sweep")] == [1, 2]
 
 
+def test_a_mark_that_is_told_twice_is_swept_once(world: World) -> None:
+    prune = world.submit(job.PRUNE)
+    marked(world, prune)
+    marked(world, prune)
+    world.scheduler().tick(NOW + TICK_MS)
+    assert len(wakes(world, "sweep")) == 1
+
+
 def test_a_lost_wake_of_the_sweep_is_only_lost_time(world: World) -> None:
     old, prune = world.submit(), world.submit(job.PRUNE)
     marked(world, prune)

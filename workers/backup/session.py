@@ -136,7 +136,7 @@ class BackupSession:
             index.forget_unindexed()
         if last.is_due(self.job.id):
             # Every process looks at its first step of a job, so that no job misses what was marked before it began.
-            self.own.struck = read_struck(self.store, self.vault, self.keys)
+            self.own.struck = read_struck(self.store, self.vault, self.keys, known=self.own.struck)
             index.refresh(self.store, self.vault, self.keys, log_damaged, self.own.struck)
             last.done(self.job.id)
         return index

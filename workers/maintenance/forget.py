@@ -58,11 +58,12 @@ def forget(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     def on_damaged(name: str, error: RepositoryError) -> None:
         unreadable.append({"id": name.rpartition("/")[2], "error": error.message})
 
-    snapshots = read_snapshots(store, job.vault, keys, on_damaged)
+    voids: list[bytes] = []
+    snapshots = read_snapshots(store, job.vault, keys, on_damaged, voids.append)
     reporter.alive()
     if spec.snapshots:
         groups: list[Group] = []
-        doomed = _named(store, spec.snapshots, again=job.ticket.fence > 1)
+        doomed = _named(store, spec.snapshots, voids, again=job.ticket.fence > 1)
         unreadable = []
     else:
         groups = apply(spec.keep, spec.filter, snapshots)
@@ -76,13 +77,16 @@ def forget(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     reporter.report(report.DONE, outcome=notes.Outcome(json.dumps(result).encode(), ()))
 
 
-def _named(store: PruneStore, wanted: tuple[str, ...], *, again: bool) -> list[bytes]:
+def _named(store: PruneStore, wanted: tuple[str, ...], voids: list[bytes], *, again: bool) -> list[bytes]:
     """The ids that are meant.
 
     Args:
+        voids: ids of which there is no snapshot.
         again: an earlier attempt of the job may have removed some of them.
     """
+    none = {each.hex() for each in voids}
     names = [name.rpartition("/")[2] for name in store.list(layout.SNAPSHOTS)]
+    names = [name for name in names if name not in none]
     found = []
     for text in wanted:
         meant = [name for name in names if name.startswith(text)] if len(text) >= MIN_PREFIX else []

@@ -1,6 +1,7 @@
 """The two steps of a prune, as plain functions of an admitted job: mark; and when the scheduler says so, sweep."""
 
 import json
+import secrets
 from typing import Any, Final
 
 from crypto import notes, report
@@ -101,8 +102,8 @@ def _repacked(session: _Session, reporter: Reporter, usage: Usage, decision: Dec
 
     writer = PackWriter(vault, epoch, keys)
     done = repack(store, Fetcher(store, vault, keys, usage.index), writer, usage, decision.repack, moved)
-    job = session.job
-    write_indexes(store, vault, keys, epoch, job.id, job.ticket.fence, done.written)
+    # A second delivery of this attempt has packs of its own, so it needs names of its own.
+    write_indexes(store, vault, keys, epoch, session.job.id, 1 + secrets.randbits(31), done.written)
     return done.emptied
 
 

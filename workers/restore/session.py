@@ -14,7 +14,7 @@ from repository.fetch import FetchRoom, fetch_room
 from repository.index import ChunkIndex
 from repository.manifest import ManifestRef, Snapshot
 from repository.place import FolderPlace, S3Place, parse_place
-from repository.prunes import read_struck
+from repository.prunes import NOTHING_STRUCK, read_struck
 from repository.retry import OnWait, unheard
 from repository.store import ReadStore, WriteStore
 from repository.stores import open_reader, open_writer
@@ -61,6 +61,8 @@ class RestoreProcess:
         self.sealed = Reused()
         """For the parcel that is being written."""
         self.last_look = LastLook()
+        self.struck = NOTHING_STRUCK
+        """As of that look."""
         self.planned: Planned | None = None
         self.ahead: Ahead | None = None
         self._fetching: FetchRoom | None = None
@@ -146,7 +148,9 @@ class RestoreSession:
 
     def look_again(self) -> None:
         """Have the index as it is now: a prune may have moved a chunk, and removed the pack that it was in."""
-        struck = read_struck(self.store, self.vault, self.keys, swept_only=True)
+        struck = self.own.struck = read_struck(
+            self.store, self.vault, self.keys, swept_only=True, known=self.own.struck
+        )
         index = self.own.indexes.of(self.vault)
         index.refresh(self.store, self.vault, self.keys, _ignore_damaged, struck)
         self.own.last_look.done(self.job.id)

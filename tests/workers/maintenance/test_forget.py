@@ -7,6 +7,7 @@ import pytest
 from crypto.job import ForgetSpec, KeepPolicy, SnapshotFilter
 from crypto.ticket import DECRYPT
 from repository import layout
+from repository.prunes import write_void
 from tests.repository.conftest import Repo
 from tests.workers.maintenance.upkeep import Upkeep
 from workers import reporting
@@ -113,3 +114,10 @@ def test_a_worker_that_stood_still_removes_nothing_more(
     told = upkeep.run(forget, spec(upkeep, keep=KeepPolicy(last=1)))
     assert told["code"] == "stopped"
     assert len(numbers(four)) == 4
+
+
+def test_a_void_is_no_snapshot_to_forget(upkeep: Upkeep, four: Repo):
+    write_void(four.store, four.vault, four.keys, 1, b"v" * 16, 5)
+    assert upkeep.run(forget, spec(upkeep, (b"v" * 16).hex()))["code"] == "no-such-snapshot"
+    assert upkeep.run(forget, spec(upkeep, keep=KeepPolicy(last=4)))["kept"] == 4
+    assert layout.snapshot_name(b"v" * 16) in four.stored(layout.SNAPSHOTS)
