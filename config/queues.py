@@ -54,6 +54,9 @@ LIST: Final = "restore.list"
 CHECK: Final = "maintenance.check"
 TIDY: Final = "maintenance.tidy"
 EXTEND: Final = "maintenance.extend"
+FORGET: Final = "maintenance.forget"
+PRUNE: Final = "maintenance.prune"
+SWEEP: Final = "maintenance.sweep"
 TASKS: Final[tuple[str, ...]] = (
     SUBMIT,
     REPORT,
@@ -70,6 +73,9 @@ TASKS: Final[tuple[str, ...]] = (
     CHECK,
     TIDY,
     EXTEND,
+    FORGET,
+    PRUNE,
+    SWEEP,
 )
 
 REPLY_PREFIX: Final = "reply:"
