@@ -50,7 +50,6 @@ done
 cp pki/server-flower.crt /etc/strongroom/tls/
 cp pki/server-flower.key /etc/strongroom/secrets/
 echo "only for this trial" >/etc/strongroom/secrets/flower.password
-sed -i '/^..schedules/,$d' /etc/strongroom/scheduler.toml
 chmod 644 /etc/strongroom/*.toml /etc/strongroom/tls/*
 chmod 600 /etc/strongroom/secrets/*
 systemd-sysusers

@@ -114,6 +114,20 @@ def test_an_identity_is_made_here_and_enrolled_there(tmp_path: Path, admin: Path
     assert answer(admin, "enrol", "--remove", made["id"], code=1)["code"] == "enrolment-refused"
 
 
+def test_what_an_enrolment_replaces_is_said(tmp_path: Path, admin: Path) -> None:
+    """`--vault` says which vaults there are, not which are added."""
+    run(admin, "vault", "add", "cloud", "--repo", "/r/cloud", "--kms", "local-kms://cloud")
+    made = answer(tmp_path / "web", "identity", "new", "--role", "backup", "--name", "web1")
+    words = ("enrol", made["public"], "--role", "backup")
+    assert answer(admin, *words, "--vault", "docs", "--host", "web1")["replaced"] is None
+    told = run(admin, *words, "--vault", "cloud").stdout
+    assert f"(backup, {made['id']}) for cloud\n" in told
+    assert "no longer as before: for docs on the host web1\n" in told
+    replaced = answer(admin, *words)["replaced"]
+    assert (replaced["vaults"], replaced["host"]) == (["cloud"], "")
+    assert "for every vault\nas it was enrolled before\n" in run(admin, *words).stdout
+
+
 def test_a_private_part_is_never_overwritten_and_never_shown(tmp_path: Path) -> None:
     file = tmp_path / "key"
     shown = run(tmp_path / "h", "identity", "new", "--role", "backup", "--out", str(file))
