@@ -77,6 +77,20 @@ def test_a_unit_gives_nothing_that_its_role_does_not_need(unit: Path) -> None:
     assert settings["RestartPreventExitStatus"] == ["78"]
 
 
+@pytest.mark.parametrize(
+    "unit", [unit for unit in UNITS if "backup" in unit.name], ids=lambda unit: unit.name
+)
+def test_who_reads_everything_reads_no_secrets_of_the_other_roles(unit: Path) -> None:
+    settings = settings_of(unit)
+    hidden = {path.removeprefix("-") for line in settings["InaccessiblePaths"] for path in line.split()}
+    homes = {
+        f"/var/lib/{settings_of(each)['StateDirectory'][0]}"
+        for each in UNITS
+        if each != unit and "@" not in each.name
+    }
+    assert hidden == {"/etc/strongroom/secrets", *homes}
+
+
 def test_systemd_understands_the_units(tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:

@@ -34,7 +34,7 @@ def own_secrets(
         settings: of the worker.
         environment: of its process.
     """
-    yield from (home.identities, home.kms_dir, home.run_dir)
+    yield from _of_home(home)
     broker, kms, monitor = settings.broker, settings.kms, settings.monitor
     if monitor.flower_password or urlsplit(broker.url).password:
         yield home.settings_file
@@ -50,5 +50,12 @@ def own_secrets(
     yield from (Path(path) for path in named if path)
     # The embedded stack uses what its user has for himself, and wants in a backup of his own files.
     if broker.url:
+        # Homes of other roles on this machine are beside it.
+        for registry in home.root.parent.glob("*/registry.json"):
+            yield from _of_home(Home(registry.parent))
         yield Path(os.path.expanduser("~/.aws"))
         yield from (Path(environment[name]) for name in AWS_FILES if environment.get(name))
+
+
+def _of_home(home: Home) -> Iterator[Path]:
+    yield from (home.identities, home.kms_dir, home.run_dir)

@@ -34,3 +34,19 @@ def test_of_settings_with_a_password_in_them_the_file_itself() -> None:
         own_secrets(HOME, Settings(monitor=MonitorSettings(flower_password="x")), {})
     )
     assert HOME.settings_file not in set(own_secrets(HOME, Settings(broker=BrokerSettings(url=REMOTE)), {}))
+
+
+def test_of_a_service_those_of_other_roles_homes_beside_it(tmp_path: Path) -> None:
+    for name in ("backup", "key-broker"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "registry.json").touch()
+    (tmp_path / "unrelated").mkdir()
+    home, settings = Home(tmp_path / "backup"), Settings(broker=BrokerSettings(url=REMOTE))
+    found = {
+        path.relative_to(tmp_path)
+        for path in own_secrets(home, settings, {})
+        if path.is_relative_to(tmp_path)
+    }
+    assert found == {
+        Path(home, part) for home in ("backup", "key-broker") for part in ("identities", "kms", "run")
+    }
