@@ -5,6 +5,7 @@ refused here has left the list and was not yet noted as received: it is gone, wh
 """
 
 import logging
+import time
 from queue import Empty
 from typing import Any
 
@@ -40,6 +41,24 @@ class StrictQoS(redis.QoS):
         except BaseException:
             self._quick_ack(delivery_tag)
             raise
+
+    def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
+        """Put back up to `num` messages that somebody received long ago and has not acknowledged.
+
+        kombu does it under a lock that takes a Lua script to give back, and looks for them with ZRANGE. Whoever may run
+        scripts, or may look at any range of a long set, can stop the server for everybody, so no role may. Each message
+        is taken out of the index here, so that no other sweep comes upon it. Who dies at this very point loses a
+        wake-up, which the scheduler's reaper sends again.
+        """
+        due = time.time() - self.visibility_timeout
+        with self.channel.conn_or_acquire() as client:
+            waiting: int = client.zcount(self.unacked_index_key, "-inf", due)
+            for _ in range(min(waiting, num)):
+                for tag, received in client.zpopmin(self.unacked_index_key):
+                    if received > due:  # another sweep has put back what this one counted
+                        client.zadd(self.unacked_index_key, {tag: received}, nx=True)
+                        return
+                    self.restore_by_tag(tag, client)  # type: ignore[no-untyped-call]
 
 
 class StrictChannel(redis.Channel):
@@ -78,6 +97,49 @@ class StrictAMQP(AMQP):
     """Celery's message layer over `StrictConnection`."""
 
     Connection = StrictConnection
+
+
+class ListeningChannel(redis.Channel):
+    """A channel of who hears events and says nothing: it leaves nothing on the server, and needs no right to.
+
+    kombu would write down, with Lua scripts, which queues there are and until when. Events go to whoever listens.
+    """
+
+    def _new_queue(self, queue: str, auto_delete: bool = False, **_: Any) -> None:
+        pass
+
+    def _size(self, queue: str) -> int:
+        return 0
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        self._fanout_queues[queue] = (exchange, routing_key.replace("#", "*"))
+
+    def _delete(self, queue: str, *_: Any, **__: Any) -> None:
+        pass
+
+    def _put_fanout(self, exchange: str, message: Any, routing_key: str, **_: Any) -> None:
+        # Celery's receiver asks all workers for a sign of life; ours take no remote control.
+        pass
+
+
+class ListeningTransport(redis.Transport):
+    """See `ListeningChannel`."""
+
+    Channel = ListeningChannel
+
+
+class ListeningConnection(Connection):
+    """A connection that uses `ListeningTransport` whatever its URL says."""
+
+    def get_transport_cls(self) -> type[ListeningTransport]:
+        """The one transport there is."""
+        return ListeningTransport
+
+
+class ListeningAMQP(AMQP):
+    """Celery's message layer over `ListeningConnection`."""
+
+    Connection = ListeningConnection
 
 
 def _reason(error: Exception) -> str:
