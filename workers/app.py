@@ -11,7 +11,7 @@ from kombu.entity import Exchange, Queue
 from config.celery_settings import celery_settings
 from config.queues import HOSTED_ROLES, MONITOR, QUEUE_OF_ROLE, QUEUES, work_queue
 from config.settings import Settings
-from workers.broker import ListeningAMQP, StrictAMQP
+from workers.broker import ListeningAMQP, SilentControl, StrictAMQP
 from workers.role import RoleContext
 
 EMBEDDED_NODE: Final = "strongroom"
@@ -63,8 +63,16 @@ def make_app(role: str, settings: Settings, broker_url: str, host: str = "") -> 
         ConfigError: the broker's TLS files cannot be read.
     """
     # The monitor consumes events, which are no tasks; who consumes nothing checks nothing.
-    amqp = {MONITOR: ListeningAMQP}.get(role, StrictAMQP if role in QUEUE_OF_ROLE else AMQP)
-    app = SealedApp(f"strongroom.{role}", amqp=amqp, task_cls="workers.task:SealedTask", set_as_current=False)
+    amqp, control = StrictAMQP if role in QUEUE_OF_ROLE else AMQP, None
+    if role == MONITOR:
+        amqp, control = ListeningAMQP, SilentControl
+    app = SealedApp(
+        f"strongroom.{role}",
+        amqp=amqp,
+        control=control,
+        task_cls="workers.task:SealedTask",
+        set_as_current=False,
+    )
     app.conf.update(celery_settings(role, settings, broker_url, host))
     own = {work_queue(role, host)} if role in HOSTED_ROLES else set()
     app.conf.update(

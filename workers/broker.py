@@ -10,6 +10,7 @@ from queue import Empty
 from typing import Any
 
 from celery.app.amqp import AMQP
+from celery.app.control import Control
 from kombu.connection import Connection
 from kombu.transport import redis
 
@@ -42,8 +43,8 @@ class StrictQoS(redis.QoS):
             self._quick_ack(delivery_tag)
             raise
 
-    def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
-        """Put back up to `num` messages that somebody received long ago and has not acknowledged.
+    def restore_visible(self, start: int = 0, num: int | None = 10, interval: int = 10) -> None:
+        """Put back up to `num` messages (all: None) that somebody received long ago and has not acknowledged.
 
         kombu does it under a lock that takes a Lua script to give back, and looks for them with ZRANGE. Whoever may run
         scripts, or may look at any range of a long set, can stop the server for everybody, so no role may. Each message
@@ -53,7 +54,7 @@ class StrictQoS(redis.QoS):
         due = time.time() - self.visibility_timeout
         with self.channel.conn_or_acquire() as client:
             waiting: int = client.zcount(self.unacked_index_key, "-inf", due)
-            for _ in range(min(waiting, num)):
+            for _ in range(waiting if num is None else min(waiting, num)):
                 for tag, received in client.zpopmin(self.unacked_index_key):
                     if received > due:  # another sweep has put back what this one counted
                         client.zadd(self.unacked_index_key, {tag: received}, nx=True)
@@ -117,10 +118,6 @@ class ListeningChannel(redis.Channel):
     def _delete(self, queue: str, *_: Any, **__: Any) -> None:
         pass
 
-    def _put_fanout(self, exchange: str, message: Any, routing_key: str, **_: Any) -> None:
-        # Celery's receiver asks all workers for a sign of life; ours take no remote control.
-        pass
-
 
 class ListeningTransport(redis.Transport):
     """See `ListeningChannel`."""
@@ -140,6 +137,13 @@ class ListeningAMQP(AMQP):
     """Celery's message layer over `ListeningConnection`."""
 
     Connection = ListeningConnection
+
+
+class SilentControl(Control):
+    """Remote control by who only listens. Celery's receiver of events asks all workers for a sign of life."""
+
+    def broadcast(self, *_: Any, **__: Any) -> None:
+        """Ask nobody; our workers take no remote control."""
 
 
 def _reason(error: Exception) -> str:

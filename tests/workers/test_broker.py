@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery.events import EventReceiver
 
 from config import queues
 from config.settings import Settings
@@ -26,9 +27,10 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self._valkey = Valkey(folder, folder / "valkey.log")
-        passwords = Passwords([ROLE])
+        passwords = Passwords([ROLE, queues.MONITOR])
         self._valkey.configure(passwords)
         self.url = self._valkey.url(ROLE, passwords[ROLE])
+        self.monitor_url = self._valkey.url(queues.MONITOR, passwords[queues.MONITOR])
         self.pid = 0
         self.start()
 
@@ -89,7 +91,7 @@ def test_what_was_received_long_ago_and_not_acknowledged_comes_back_once(server:
         channel.qos.visibility_timeout = -1.0
         sweep(num=1)
         assert channel._size(QUEUE) == 1
-        sweep()
+        sweep(num=None)
         sweep()
         assert channel._size(QUEUE) == 2
         # Who comes late with its acknowledgement does no harm.
@@ -124,6 +126,22 @@ def test_a_sweep_that_takes_what_is_not_due_puts_it_back(server: Server) -> None
         assert client.zpopmin(qos.unacked_index_key)[0][0].decode() == received[0].delivery_tag
         received[0].ack()
     app.close()
+
+
+def test_the_monitor_hears_events_and_needs_no_right_to_write(server: Server) -> None:
+    speaker = make_app(ROLE, Settings(), server.url)
+    listener = make_app(queues.MONITOR, Settings(), server.monitor_url)
+    heard: list[Any] = []
+    with listener.connection() as connection:
+        receiver = EventReceiver(connection, handlers={"*": heard.append}, app=listener)
+        events = receiver.consume(limit=None, timeout=1, wakeup=True)
+        next(events, None)  # listens from here on
+        with speaker.events.default_dispatcher() as dispatcher:
+            dispatcher.send("worker-online")
+        until(lambda: next(events, None) is not None or bool(heard))
+    assert [event["type"] for event in heard] == ["worker-online"]
+    listener.close()
+    speaker.close()
 
 
 def _drain(connection: Any) -> bool:
