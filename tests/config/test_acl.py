@@ -1,6 +1,8 @@
 """What each broker user may and may not do, tried on the real server."""
 
 import contextlib
+import json
+import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -249,6 +251,37 @@ def test_a_server_that_is_held_up_is_not_healthy(server: Server) -> None:
         holding.join()
         server.admin.config_set("busy-reply-threshold", "5000")
     assert health.ping()
+
+
+@pytest.mark.skipif(not REDIS_SERVER, reason="needs an installed Redis: make test-redis")
+def test_the_health_check_of_docker_compose_tells_a_server_that_is_held_up(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path)
+    (tmp_path / "health.password").write_bytes(bytes(server.passwords[queues.HEALTH]) + b"\n")
+    for end in ("crt", "key"):
+        (tmp_path / f"health.{end}").write_bytes((tmp_path / f"client.{end}").read_bytes())
+    compose = (DEPLOY.parents[1] / "docker-compose.yml").read_text()
+    (text,) = (line.strip("- ") for line in compose.splitlines() if "valkey-cli" in line)
+    line = (
+        json.loads(text)
+        .replace("$$", "$")
+        .replace("/run/secrets", str(tmp_path))
+        .replace("valkey-cli", f"redis-cli -p {server.port}")
+    )
+
+    def is_healthy() -> bool:
+        return subprocess.run(["sh", "-c", line], capture_output=True, check=False).returncode == 0
+
+    try:
+        assert is_healthy()
+        server.admin.config_set("busy-reply-threshold", "50")
+        holding = threading.Thread(target=_hold_up, args=(server,))
+        holding.start()
+        until(lambda: not is_healthy())
+        server.login("admin", "x").execute_command("SCRIPT", "KILL")
+        holding.join()
+        assert is_healthy()
+    finally:
+        server.stop()
 
 
 def _is_busy(user: Any) -> bool:
