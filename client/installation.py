@@ -3,6 +3,7 @@
 import fcntl
 import os
 import secrets
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import msgspec
 
 from client.errors import AlreadyInitialised, ClientError, EnrolmentRefused, NotInitialised, UnknownVault
 from client.template import CONFIG_TOML
-from config.home import OWNER_ONLY_FILE, Home
+from config.home import OWNER_ONLY_DIR, OWNER_ONLY_FILE, Home
 from config.settings import Settings, load
 from crypto.identity import Identity
 from crypto.registry import KEY_BROKER, MAX_REGISTRY, OPERATOR, ROLES, Enrolled, Registry, VaultEntry
@@ -192,6 +193,33 @@ def python_command(module: str, *arguments: str) -> tuple[list[str], dict[str, s
     """
     path = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH", ""))))
     return [sys.executable, "-P", "-m", module, *arguments], {**os.environ, "PYTHONPATH": path}
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder for secrets that only its owner may enter, or see to it that an existing one is that.
+
+    One that others may enter is closed to them if it is empty. With something in it, it may have another use, and is
+    left alone.
+
+    Raises:
+        ClientError: it has something in it and is open to others, is somebody else's, or cannot be made.
+    """
+    try:
+        folder.mkdir(mode=OWNER_ONLY_DIR, parents=True, exist_ok=True)
+        found = folder.stat()
+        if found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077:
+            return
+        if found.st_uid == os.geteuid() and not any(folder.iterdir()):
+            folder.chmod(OWNER_ONLY_DIR)
+            return
+    except OSError as error:
+        raise ClientError(
+            f"cannot make {folder}: {error.strerror}", remedy="name a folder that you can write"
+        ) from error
+    raise ClientError(
+        f"{folder} is open to other users, and private keys would be made in it",
+        remedy=f"name a folder of its own, or close this one: chmod 700 {folder}",
+    )
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -15,6 +15,9 @@ SOCKET_SCHEME = "redis+socket"
 SCHEMES = (TLS_SCHEME, "redis", SOCKET_SCHEME)
 # What may follow the `?`: everything else could switch off what is checked here (`ssl_cert_reqs=none`).
 _QUERY = frozenset({"virtual_host"})
+# What has a meaning for one of those who read the URL, and none or another for the others: kombu takes a `;` for the
+# beginning of a second broker, which nobody here would have looked at.
+_NOT_IN_A_URL = frozenset(";,#\\ \t\r\n\0")
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,7 +45,7 @@ class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def check_broker(broker: BrokerSettings) -> None:
     """Refuse a broker that could be listened to, or whose certificate nobody would verify.
 
-    1. The scheme is known, and nothing in the URL changes how TLS is done.
+    1. The scheme is known, there is one broker in the URL, and nothing in it changes how TLS is done.
     2. `rediss://` names the CA: kombu takes it for "verify nothing" otherwise (notes 2.2).
     3. `redis://` stays on this machine.
     4. Certificate and key come together, and one password only.
@@ -56,6 +59,11 @@ def check_broker(broker: BrokerSettings) -> None:
     if parts.scheme not in SCHEMES:  # 1
         raise ConfigError(
             "broker.url has an unknown scheme", remedy="use rediss://, redis:// or redis+socket://"
+        )
+    if _NOT_IN_A_URL.intersection(broker.url):
+        raise ConfigError(
+            "broker.url has a character that could begin another broker, or end this one",
+            remedy="name one broker; in a user or password write ; , # and the like as %3B, %2C, %23",
         )
     for option in filter(None, parts.query.split("&")):
         if parts.scheme != SOCKET_SCHEME or option.partition("=")[0] not in _QUERY:

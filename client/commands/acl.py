@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from client.arguments import host_name
-from client.installation import write_private
+from client.installation import private_folder, write_private
 from client.output import json_line, json_option
 from config.acl import acl_file, for_redis_7_0, users
 from config.secret_files import first_line
@@ -28,7 +28,7 @@ def command(folder: Path, hosts: tuple[str, ...], redis_7_0: bool, as_json: bool
 
     A password that is in DIR already stays: run it again to add a host, then restart the server with the new file.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     names = users(dict.fromkeys(host_name(host) for host in hosts))
     passwords = {user: _password(folder / f"{user}.password") for user in names}
     text = acl_file(passwords)

@@ -6,7 +6,7 @@ from typing import Final
 import click
 
 from client.errors import AlreadyInitialised, BadArgument
-from client.installation import write_private
+from client.installation import private_folder, write_private
 from client.output import json_line, json_option
 from config import queues
 from crypto.pki import Authority, Issued, new_authority
@@ -39,7 +39,7 @@ def init(folder: Path, hosts: tuple[str, ...], as_json: bool) -> None:
     """
     if (folder / f"{AUTHORITY}.crt").exists():
         raise AlreadyInitialised(f"there is a CA in {folder} already", remedy="use it: strongroom pki issue")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     authority = new_authority("Strongroom private CA")
     names = list(dict.fromkeys((*hosts, *_HOSTS)))
     for name in SERVERS:

@@ -251,6 +251,25 @@ def test_a_ca_is_made_once_and_issues_more(tmp_path: Path) -> None:
     assert answer(tmp_path / "h", "pki", "issue", str(tmp_path), "x", code=1)["code"] == "bad-argument"
 
 
+@pytest.mark.parametrize("words", [("pki", "init"), ("acl",)])
+def test_a_folder_for_secrets_is_closed_to_others(tmp_path: Path, words: tuple[str, ...]) -> None:
+    folder = tmp_path / "folder"
+    for open_to in (0o755, 0o770):
+        folder.mkdir()
+        folder.chmod(open_to)
+        answer(tmp_path / "h", *words, str(folder))
+        assert mode(folder) == 0o700
+        for path in folder.iterdir():
+            path.unlink()
+        (folder / "mine").touch()
+        folder.chmod(open_to)
+        told = answer(tmp_path / "h", *words, str(folder), code=1)
+        assert "chmod 700" in told["remedy"]
+        assert (mode(folder), [path.name for path in folder.iterdir()]) == (open_to, ["mine"])
+        (folder / "mine").unlink()
+        folder.rmdir()
+
+
 def test_a_worker_says_what_its_configuration_lacks(tmp_path: Path) -> None:
     home = tmp_path / "h"
     home.mkdir()
