@@ -2,13 +2,17 @@
 
 import ipaddress
 import os
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
 from config.errors import ConfigError
 from config.secret_files import first_line
+
+if TYPE_CHECKING:
+    import ssl
 
 TLS_SCHEME = "rediss"
 SOCKET_SCHEME = "redis+socket"
@@ -136,6 +140,26 @@ def tls_options(broker: BrokerSettings, url: str) -> dict[str, Any]:
         options["ssl_certfile"] = _readable("cert_file", broker.cert_file)
         options["ssl_keyfile"] = _readable("key_file", broker.key_file)
     return options
+
+
+def tls_context(options: Mapping[str, Any]) -> "ssl.SSLContext":
+    """How a connection to the broker does TLS: as `tls_options` says.
+
+    No CA counts but the configured one, not even the system's; and no name in a certificate but those that are there
+    as names of hosts: what is called "localhost" may be a client.
+
+    Raises:
+        OSError: a file cannot be read, or is none.
+    """
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies the certificate and the host's name
+    context.hostname_checks_common_name = False
+    context.minimum_version = options["ssl_min_version"]
+    context.load_verify_locations(options["ssl_ca_certs"])
+    if "ssl_certfile" in options:
+        context.load_cert_chain(options["ssl_certfile"], options["ssl_keyfile"])
+    return context
 
 
 def redis_arguments(broker: BrokerSettings, url: str) -> tuple[str, dict[str, Any]]:

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from celery import Celery
-from celery.app.amqp import AMQP
 from kombu.entity import Exchange, Queue
 
 from config.celery_settings import celery_settings
-from config.queues import HOSTED_ROLES, MONITOR, QUEUE_OF_ROLE, QUEUES, work_queue
+from config.queues import HOSTED_ROLES, MONITOR, QUEUES, work_queue
 from config.settings import Settings
 from workers.broker import ListeningAMQP, SilentControl, StrictAMQP
 from workers.role import RoleContext
@@ -62,10 +61,8 @@ def make_app(role: str, settings: Settings, broker_url: str, host: str = "") -> 
     Raises:
         ConfigError: the broker's TLS files cannot be read.
     """
-    # The monitor consumes events, which are no tasks; who consumes nothing checks nothing.
-    amqp, control = StrictAMQP if role in QUEUE_OF_ROLE else AMQP, None
-    if role == MONITOR:
-        amqp, control = ListeningAMQP, SilentControl
+    # The monitor consumes events, which are no tasks.
+    amqp, control = (ListeningAMQP, SilentControl) if role == MONITOR else (StrictAMQP, None)
     app = SealedApp(
         f"strongroom.{role}",
         amqp=amqp,

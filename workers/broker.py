@@ -11,10 +11,11 @@ from typing import Any
 
 from celery.app.amqp import AMQP
 from celery.app.control import Control
-from kombu.connection import Connection
+from kombu.connection import Connection, ConnectionPool, PooledConnection
 from kombu.transport import redis
 
 from workers.messages import Malformed, check_frame
+from workers.tls import VerifiedConnection
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class StrictChannel(redis.Channel):
     """A channel that survives a list item which is no JSON, and a frame that is no message."""
 
     QoS = StrictQoS
+    connection_class_ssl = VerifiedConnection
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
@@ -86,12 +88,32 @@ class StrictTransport(redis.Transport):
         super()._deliver(message, queue)  # type: ignore[no-untyped-call]
 
 
-class StrictConnection(Connection):
-    """A connection that uses `StrictTransport` whatever its URL says."""
+class _Pooled(PooledConnection):
+    """A connection of a pool, with the transport of the connection that the pool was made for."""
 
-    def get_transport_cls(self) -> type[StrictTransport]:
+    def get_transport_cls(self) -> type[redis.Transport]:
+        transport: type[redis.Transport] = self._pool.connection.get_transport_cls()
+        return transport
+
+
+class _Pool(ConnectionPool):
+    """kombu's would make connections of its own, whose transport their URL chooses."""
+
+    def new(self) -> _Pooled:
+        settings = self.connection._info(resolve=False)  # noqa: SLF001 - as kombu's own pool
+        return _Pooled(self, **dict(settings))  # type: ignore[no-untyped-call]
+
+
+class StrictConnection(Connection):
+    """A connection that uses `StrictTransport` whatever its URL says, as do those of its pool."""
+
+    def get_transport_cls(self) -> type[redis.Transport]:
         """The one transport there is."""
         return StrictTransport
+
+    def Pool(self, limit: int | None = None, **options: Any) -> ConnectionPool:  # noqa: N802 - kombu's name
+        """As kombu's."""
+        return _Pool(self, limit, **options)  # type: ignore[no-untyped-call]
 
 
 class StrictAMQP(AMQP):
@@ -105,6 +127,8 @@ class ListeningChannel(redis.Channel):
 
     kombu would write down, with Lua scripts, which queues there are and until when. Events go to whoever listens.
     """
+
+    connection_class_ssl = VerifiedConnection
 
     def _new_queue(self, queue: str, auto_delete: bool = False, **_: Any) -> None:
         pass
@@ -125,10 +149,10 @@ class ListeningTransport(redis.Transport):
     Channel = ListeningChannel
 
 
-class ListeningConnection(Connection):
-    """A connection that uses `ListeningTransport` whatever its URL says."""
+class ListeningConnection(StrictConnection):
+    """The same with `ListeningTransport`."""
 
-    def get_transport_cls(self) -> type[ListeningTransport]:
+    def get_transport_cls(self) -> type[redis.Transport]:
         """The one transport there is."""
         return ListeningTransport
 
