@@ -30,6 +30,7 @@ $(BIN)/python:
 
 # Scripts carry the environment's full path, so one that was moved or lost its interpreter is made anew.
 $(RUNTIME): | $(BIN)/python
+	@test ! -L $(VENV) || { echo '$(VENV) is a link to another checkout'\''s; remove the link, or use make there.' >&2; exit 1; }
 	@{ $(BIN)/python -c '' && grep -qF '$(CURDIR)/$(VENV)/bin/' $(BIN)/pip; } 2>/dev/null \
 		|| $(PYTHON) -m venv --clear $(VENV)
 	$(PIP) install --require-hashes --requirement requirements.lock

@@ -79,7 +79,7 @@ class Vault:
     def publish(self, first: int, count: int) -> None:
         """Write the index objects of `count` chunks from number `first` on."""
         job = blake3(first.to_bytes(8, "big")).digest(16)
-        write_indexes(self.store, self.id, self.keys, 1, job, 1, list(_packs(first, count)))
+        write_indexes(self.store, self.id, self.keys, 1, job, 1, list(packs_of(first, count)))
 
     def refreshed(self, index: ChunkIndex) -> Numbers:
         """Refresh the index; seconds of wall and of processor time."""
@@ -127,7 +127,7 @@ def measure(folder: Path, entries: int, lookups: int, *, in_memory: bool) -> dic
     if in_memory:
         steps["memory: load"] = lambda: vault.refreshed(Index())
         steps["memory: lookups"] = lambda: _lookups(vault, Index(), lookups)
-    found: dict[str, object] = {name: _apart(work) for name, work in steps.items()}
+    found: dict[str, object] = {name: apart(work) for name, work in steps.items()}
     return {"entries": entries, "asked": lookups, **found}
 
 
@@ -192,8 +192,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def _lookups(vault: Vault, index: ChunkIndex, count: int) -> Numbers:
     index.refresh(vault.store, vault.id, vault.keys)
     dice = random.Random(1)  # noqa: S311 - which chunks are asked for is no secret
-    hits = [_chunk_id(dice.randrange(vault.entries)) for _ in range(count)]
-    misses = [_chunk_id(-1 - number) for number in range(count)]
+    hits = [chunk_id(dice.randrange(vault.entries)) for _ in range(count)]
+    misses = [chunk_id(-1 - number) for number in range(count)]
     rates = {}
     for name, ids, ask in (
         ("misses", misses, index.contains),
@@ -201,7 +201,7 @@ def _lookups(vault: Vault, index: ChunkIndex, count: int) -> Numbers:
         ("places", hits, index.locate),
     ):
         begun = time.process_time()
-        found = sum(1 for chunk_id in ids if ask(chunk_id))
+        found = sum(1 for each in ids if ask(each))
         rates[name] = count / (time.process_time() - begun)
         if found != (0 if name == "misses" else count):
             raise BenchError(f"of {count} {name} {found} were found")
@@ -213,28 +213,30 @@ def _learn(vault: Vault) -> Numbers:
     return {**vault.refreshed(vault.host_index()), "bytes": vault.cache_size()}
 
 
-def _packs(first: int, count: int) -> Iterator[PackSummary]:
+def packs_of(first: int, count: int) -> Iterator[PackSummary]:
+    """Tables of full packs that hold `count` chunks, from number `first` on."""
     for number in range(first, first + count, A_PACK):
         at, records = 62, []
         for each in range(number, min(number + A_PACK, first + count)):
-            records.append(RECORD.pack(_chunk_id(each), at, sealed_length(CHUNK), CHUNK, RAW))
+            records.append(RECORD.pack(chunk_id(each), at, sealed_length(CHUNK), CHUNK, RAW))
             at += sealed_length(CHUNK)
         pack_id = blake3(number.to_bytes(8, "big")).digest(16)
         yield PackSummary(pack_id, 1, (at // GRAIN + 2) * GRAIN, b"".join(records))
 
 
-def _chunk_id(number: int) -> bytes:
+def chunk_id(number: int) -> bytes:
+    """The id of a chunk by its number; negative ones are of no pack."""
     return blake3(number.to_bytes(9, "big", signed=True)).digest()
 
 
-def _apart(work: Callable[[], Numbers]) -> Numbers:
+def apart(work: Callable[[], Numbers]) -> Numbers:
     """What `work` returns, in a process of its own, with that process's memory in bytes."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             found = work()
-            os.write(write, json.dumps({**found, **_memory()}).encode())
+            os.write(write, json.dumps({**found, **memory()}).encode())
         except BaseException as error:  # noqa: BLE001 - told in the parent
             os.write(write, json.dumps(repr(error)).encode())
         finally:
@@ -249,7 +251,7 @@ def _apart(work: Callable[[], Numbers]) -> Numbers:
     return told
 
 
-def _memory() -> Numbers:
+def memory() -> Numbers:
     """Bytes: the peak of all resident memory, and what is private of it at the end."""
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return {

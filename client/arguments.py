@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from client.errors import BadArgument, MissingPath
 from config.queues import is_host
-from crypto.job import SnapshotFilter
+from crypto.job import MILLIONTHS, SnapshotFilter, Subset
 from repository.errors import StoreUnsupported
 from repository.place import S3Place, parse_place
 from sources.patterns import Patterns
@@ -25,6 +25,11 @@ _VAULT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KMS = re.compile(r"local-kms://[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _AWS_KMS = re.compile(r"aws-kms://arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[0-9a-z-]+(\?[!-~]+)?")
 _MAX_KMS_URI = 2048
+
+
+_PART = re.compile(r"([0-9]{1,7})/([0-9]{1,7})")
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?)%")
+_SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)")
 
 
 class SnapshotPath(NamedTuple):
@@ -56,6 +61,30 @@ def _path_inside(text: str, remedy: str) -> bytes:
     if not text.startswith("/") or "\0" in text:
         raise BadArgument(f"{text!r} is not a path in a snapshot", remedy=remedy)
     return os.fsencode("/" + posixpath.normpath(text).lstrip("/"))
+
+
+def read_subset(text: str) -> Subset:
+    """Read which packs a check is to read: `N/T`, `P%` or a size in bytes, with K, M, G or T for powers of 1024.
+
+    Raises:
+        BadArgument: none of these, or nothing.
+    """
+    if found := _PART.fullmatch(text):
+        part, parts = map(int, found.groups())
+        if 1 <= part <= parts <= MILLIONTHS:
+            return Subset(part=part, parts=parts)
+    elif found := _PERCENT.fullmatch(text):
+        share = round(float(found[1]) * MILLIONTHS / 100)
+        if 1 <= share <= MILLIONTHS:
+            return Subset(share=share)
+    elif found := _SIZE.fullmatch(text):
+        size = int(found[1]) << 10 * (" KMGT".index(found[2]) if found[2] else 0)
+        if 1 <= size < 1 << 63:
+            return Subset(size=size)
+    raise BadArgument(
+        f"{text!r} does not say which data to read",
+        remedy="give a part such as 1/10, a percentage such as 5%, or a size such as 50G",
+    )
 
 
 def source_paths(texts: tuple[str, ...], *, here: bool) -> tuple[bytes, ...]:

@@ -1,8 +1,8 @@
-"""The command's two ways to the broker: waking the scheduler, and waiting on a list of its own."""
+"""The command's ways to the broker: waking the scheduler, waiting on a list of its own, saying what it has taken."""
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from uuid import uuid4
 
 from client.errors import BrokerUnreachable
@@ -38,8 +38,12 @@ class Mailbox:
         Raises:
             BrokerUnreachable: the broker went away; the next call connects again.
         """
+        name = queues.notes_list(job)
         try:
-            found = self._wire.call("BLPOP", queues.notes_list(job), timeout_s, wait_s=timeout_s)
+            if timeout_s > 0:
+                found = self._wire.call("BLPOP", name, timeout_s, wait_s=timeout_s)
+            else:
+                found = [self._wire.call("LPOP", name)]  # to BLPOP, no time is for ever
         except (OSError, WireError) as error:
             raise _unreachable(error) from error
         # The name of the list, and its element.
@@ -100,6 +104,30 @@ class Publisher:
         message = task_message(queues.SUBMIT, [argument], queues.SCHEDULER_QUEUE)
         try:
             self._wire.call("LPUSH", queues.SCHEDULER_QUEUE, message)
+        except (OSError, WireError) as error:
+            raise _unreachable(error) from error
+
+    def say_taken(self, job: bytes, fields: Mapping[str, int], life_ms: int) -> None:
+        """Set fields of `config.queues.taken_key`, and how long all of them stay.
+
+        Raises:
+            BrokerUnreachable: the broker does not take it.
+        """
+        name = queues.taken_key(job)
+        try:
+            self._wire.call("HSET", name, *(word for field in fields.items() for word in field))
+            self._wire.call("PEXPIRE", name, life_ms)
+        except (OSError, WireError) as error:
+            raise _unreachable(error) from error
+
+    def forget_taken(self, job: bytes, field: str) -> None:
+        """Remove a field of it.
+
+        Raises:
+            BrokerUnreachable: as `say_taken`.
+        """
+        try:
+            self._wire.call("HDEL", queues.taken_key(job), field)
         except (OSError, WireError) as error:
             raise _unreachable(error) from error
 

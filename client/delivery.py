@@ -3,16 +3,21 @@
 It is a folder of the home, or any place that the settings name, such as a prefix in a bucket. Each job has a folder
 there. For as long as it lives, its command also holds a lock on a folder of that name in the home, which says where the
 area is: a folder whose lock is free belongs to a command that died, and the next one removes what is left in both
-places. Parcels are sealed; what they cost is space.
+places, and a later one what workers have sent all the same until they stopped. What is not named like a job, or says
+no area, is nobody's to remove. Parcels are sealed; what they cost is space.
 """
 
 import fcntl
 import os
+import re
 import shutil
-from collections.abc import Iterator
+import stat
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -28,9 +33,14 @@ from repository.place import MAX_URI, FolderPlace, parse_place
 from repository.store import PruneStore
 from repository.stores import open_pruner, open_writer
 
-_AREA = ".area"
+_AREA: Final = ".area"
 """In a job's folder in the home: the URI of the area, when that is elsewhere."""
-_CLEARING_S = 5.0
+_CLEARED: Final = ".cleared"
+"""Beside it: made when the area was cleared the first time after the command's end."""
+SETTLE_S: Final = 180.0
+"""A worker that was not told stops, and has sent what it was sending, before so long after that."""
+_JOB: Final = re.compile(r"[0-9a-f]{32}")
+_CLEARING_S: Final = 5.0
 
 
 def parcel_name(job: bytes, segment: int, sequence: int) -> str:
@@ -55,8 +65,13 @@ def delivering_to(installation: Installation, area: str) -> Installation:
 
 
 @contextmanager
-def delivery_area(installation: Installation, job: bytes) -> Iterator[str]:
+def delivery_area(
+    installation: Installation, job: bytes, is_over: Callable[[], bool] = lambda: True
+) -> Iterator[str]:
     """Make the folder of a job, and remove it with all that is in it in the end. Yields the area's URI.
+
+    Args:
+        is_over: asked in the end, unless by an error: whether no worker delivers for the job any more.
 
     Raises:
         StoreError: the area cannot be opened.
@@ -67,14 +82,17 @@ def delivery_area(installation: Installation, job: bytes) -> Iterator[str]:
     _sweep(home.delivery, settings)
     folder = home.delivery / job.hex()
     lock = _claim(folder)
+    over = True
     try:
         if area != home.delivery.as_uri():
             _remember(folder / _AREA, area)
             # Makes a missing folder; and whatever opening the area needs is loaded before openers are forked.
             open_writer(area, settings, create=isinstance(parse_place(area), FolderPlace))
+        over = False
         yield area
+        over = is_over()
     finally:
-        _remove(folder, settings)
+        _remove(folder, settings, over=over)
         os.close(lock)
 
 
@@ -98,13 +116,15 @@ def _claim(folder: Path) -> int:
 
 def _sweep(deliveries: Path, settings: StoreSettings) -> None:
     for folder in deliveries.iterdir():
+        if not _JOB.fullmatch(folder.name):
+            continue
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             continue  # not a folder, or removed by its own command just now
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(folder, settings)
+            _remove(folder, settings, over=_has_settled(folder))
         except BlockingIOError:
             pass  # its command lives
         finally:
@@ -116,19 +136,46 @@ def _remember(path: Path, area: str) -> None:
         file.write(area)
 
 
-def _remove(folder: Path, settings: StoreSettings) -> None:
-    """Remove a job's folder, and its parcels elsewhere; what cannot be reached is left to the next command."""
+def _has_settled(folder: Path) -> bool:
     try:
-        with (folder / _AREA).open() as file:
-            area = file.read(MAX_URI)
+        return time.time() - (folder / _CLEARED).lstat().st_mtime > SETTLE_S
     except FileNotFoundError:
-        area = ""
-    if area:
-        try:
+        return False
+
+
+def _remove(folder: Path, settings: StoreSettings, *, over: bool) -> None:
+    """Remove a job's folder, and its parcels elsewhere; what cannot be reached is left to the next command.
+
+    Args:
+        over: whether no more parcels can come. If they can, what says where they lie is left to a later command.
+    """
+    try:
+        area = _area_in(folder)
+        if area:
             _clear(area, folder.name, settings)
-        except StoreError:
-            return
+            if not over:
+                with suppress(FileExistsError):  # its time counts from the first time
+                    (folder / _CLEARED).touch(OWNER_ONLY_FILE, exist_ok=False)
+                return
+    except (OSError, ValueError, StoreError):
+        return
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _area_in(folder: Path) -> str:
+    """The URI that `_remember` has written there; empty when the home's own folder is the area.
+
+    Raises:
+        OSError, ValueError: something else is there.
+    """
+    try:
+        fd = os.open(folder / _AREA, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ValueError("not a file")
+        return file.read(MAX_URI + 1).decode()
 
 
 def _clear(area: str, job: str, settings: StoreSettings) -> None:

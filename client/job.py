@@ -27,10 +27,14 @@ ASK_AFTER_S: Final = 10.0
 RESEND_AFTER_S: Final = 30.0
 """Time without any answer after which the request is sent again; the scheduler takes it once."""
 GIVE_UP_AFTER_S: Final = 60.0
-CANCEL_S: Final = 2.0
+CANCEL_S: Final = 5.0
 """How long an interrupted command waits for its cancel to be heard."""
+COMMIT_S: Final = 20.0
+"""How long it waits for the end of a backup that was being committed and could not be called off any more."""
 _RECONNECT_S: Final = 0.2
 _RUNNING: Final = ("queued", "running")
+_CANCELLED: Final = "cancelled"
+_LOOK: Final = "see how it ended with `strongroom jobs`"
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Job:
         kind: `crypto.job` has the kinds.
         vault: 16 bytes; zeros for a question to the scheduler.
         make_spec: makes the spec from the requester's public key, whose private half stays here.
+        detached: whether the job goes on when this command is gone.
     """
 
     def __init__(
@@ -72,15 +77,18 @@ class Job:
         vault: bytes,
         make_spec: Callable[[bytes], jobs.Spec],
         patience: Patience = Patience(),
+        *,
+        detached: bool = False,
     ) -> None:
         self.id = secrets.token_bytes(16)
         self.opening = HpkeKey.generate()
         self._session, self._kind, self._vault = session, kind, vault
         self._patience = patience
+        self._detached = detached
         self._spec = make_spec(self.opening.public)
         self._begun = self._heard = self._asked = self._sent = time.monotonic()
         self._request: Signed | None = None
-        self._answered = False
+        self._answered = self._committing = False
         self._unreachable: BrokerUnreachable | None = None
         self._waits = Waits()
 
@@ -125,7 +133,7 @@ class Job:
         """Submit, follow, and return the end.
 
         Raises:
-            Interrupted: Ctrl-C; the job was cancelled.
+            Interrupted: Ctrl-C; the message says what became of the job.
             JobFailed and others: see `next`.
         """
         try:
@@ -137,24 +145,34 @@ class Job:
                 if event is not None:
                     on_note(event)
         except KeyboardInterrupt as error:
-            self.cancel()
-            raise Interrupted("interrupted; the job was cancelled") from error
+            ended, remedy = self.cancel()
+            raise Interrupted(f"interrupted; {ended}", remedy=remedy) from error
 
-    def cancel(self) -> None:
-        """Tell the scheduler that nobody wants the job any more, and wait a moment until it says so."""
+    def cancel(self) -> tuple[str, str]:
+        """Tell the scheduler that nobody wants the job any more, and wait a moment until it says so.
+
+        Returns:
+            What became of the job, in words, as far as the scheduler has said; and what to do about it.
+        """
+        asked = time.monotonic()
         try:
             self._session.publisher.submit(self._signed(jobs.CANCEL, b""))
-            deadline = time.monotonic() + CANCEL_S
-            while (left := deadline - time.monotonic()) > 0:
-                if isinstance(self.next(left), Finished):
-                    return
+            while (left := asked + (COMMIT_S if self._committing else CANCEL_S) - time.monotonic()) > 0:
+                if isinstance(self.next(min(left, POLL_S)), Finished):
+                    return "the job was done by then", "see its result with `strongroom snapshots`"
+        except JobFailed as error:
+            if error.code == _CANCELLED:
+                return "the job was cancelled", ""
+            return f"the job had failed: {error.message}", error.remedy
         except (StrongroomError, KeyboardInterrupt):
-            # Cancelled, or nobody is there to cancel it: a job of a command that is gone ends by its lease.
-            return
+            pass  # nobody is there to cancel it: a job of a command that is gone ends by its lease
+        if self._committing:
+            return "the backup was being committed and could not be called off", _LOOK
+        return "it is not known whether the job was cancelled in time", _LOOK
 
     def _signed(self, kind: str, spec: bytes) -> Signed:
         now_ms = time.time_ns() // 1_000_000
-        body = jobs.JobRequest(jobs.REQUEST_VERSION, self.id, kind, self._vault, now_ms, spec, detached=False)
+        body = jobs.JobRequest(jobs.REQUEST_VERSION, self.id, kind, self._vault, now_ms, spec, self._detached)
         return jobs.request(self._session.installation.operator, body)
 
     def _read(self, data: bytes) -> notes.Note | Finished | None:
@@ -177,6 +195,7 @@ class Job:
 
     def _judge(self, verdict: notes.Verdict) -> Finished | None:
         if verdict.state in _RUNNING:
+            self._committing = verdict.code == notes.COMMITTING
             return None
         if verdict.state == "unknown" and self._kind not in (jobs.STATUS, jobs.CANCEL):
             self._resend()
@@ -193,7 +212,9 @@ class Job:
             outcome = b""
         if verdict.state != "done":
             if isinstance(outcome, notes.Failure):
-                raise JobFailed(outcome.code, outcome.message, remedy=outcome.remedy)
+                # The worker's words, unless there may be a snapshot all the same.
+                remedy = verdict.remedy if verdict.code == notes.COMMIT_UNKNOWN else outcome.remedy
+                raise JobFailed(outcome.code, outcome.message, remedy=remedy)
             message = verdict.message or f"the job was {verdict.state}"
             raise JobFailed(verdict.code or verdict.state, message, remedy=verdict.remedy)
         seconds = time.monotonic() - self._begun

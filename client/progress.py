@@ -3,13 +3,16 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 from crypto import notes
 
+FILES: Final = "files"
+OBJECTS: Final = "objects"
+
 
 class Meter(Protocol):
-    """Shows how far something is."""
+    """Shows how far something is; `files` may be of another kind, such as objects."""
 
     def show(self, files: int, total_files: int, byte_count: int, total_bytes: int) -> None:
         """Update the display; totals of 0 are not known yet."""
@@ -30,10 +33,13 @@ def silent() -> Iterator[Meter]:
 
 
 @contextmanager
-def meter(what: str, *, wanted: bool) -> Iterator[Meter]:
+def meter(what: str, *, wanted: bool, of: str = FILES) -> Iterator[Meter]:
     """A live line on standard error, if that is a terminal and it is wanted.
 
     It runs a thread: fork before.
+
+    Args:
+        of: what is counted beside bytes.
     """
     if not (wanted and sys.stderr.isatty()):
         yield Silent()
@@ -64,8 +70,12 @@ def meter(what: str, *, wanted: bool) -> Iterator[Meter]:
         class Live:
             def show(self, files: int, total_files: int, byte_count: int, total_bytes: int) -> None:
                 total = max(total_bytes, byte_count) or None
-                of = f"{files}/{total_files} files" if total_files else f"{files} files"
-                progress.update(task, completed=byte_count, total=total, files=of)
+                text = f"{files}/{total_files} {of}" if total_files else f"{files} {of}"
+                # Where there are no bytes to be read, the bar is about objects.
+                done, everything = (
+                    (byte_count, total) if total or of == FILES else (files, total_files or None)
+                )
+                progress.update(task, completed=done, total=everything, files=text)
 
         yield Live()
 

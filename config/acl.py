@@ -114,9 +114,14 @@ def _rules(user: str) -> str:
     if answers := _ANSWERS.get(role):
         rules.append(f"({_keys('%W~', answers)} +rpush +expire +pexpire)")
     if waits := _waits(user):
-        rules.append(f"({_keys('~', waits)} +blpop)")
+        rules.append(f"({_keys('~', waits)} +blpop{' +lpop' if role == queues.CLIENT else ''})")
+    if role == queues.SCHEDULER:
+        rules.append(f"(%W~{queues.OVER_PREFIX}* +set)")
+    if role == queues.RESTORE:
+        rules += [f"(%R~{queues.OVER_PREFIX}* +get)", f"(%R~{queues.TAKEN_PREFIX}* +hmget)"]
     if role == queues.CLIENT:
         rules += [
+            f"(%W~{queues.TAKEN_PREFIX}* +hset +hdel +pexpire)",
             f"(%R~{queues.STATUS_PREFIX}* +get)",
             f"({_keys('%R~', _LENGTHS)} +llen)",
         ]

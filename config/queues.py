@@ -56,6 +56,9 @@ LIST: Final = "restore.list"
 CHECK: Final = "maintenance.check"
 TIDY: Final = "maintenance.tidy"
 EXTEND: Final = "maintenance.extend"
+FORGET: Final = "maintenance.forget"
+PRUNE: Final = "maintenance.prune"
+SWEEP: Final = "maintenance.sweep"
 TASKS: Final[tuple[str, ...]] = (
     SUBMIT,
     REPORT,
@@ -72,10 +75,19 @@ TASKS: Final[tuple[str, ...]] = (
     CHECK,
     TIDY,
     EXTEND,
+    FORGET,
+    PRUNE,
+    SWEEP,
 )
 
 REPLY_PREFIX: Final = "reply:"
 NOTES_PREFIX: Final = "notes:"
+TAKEN_PREFIX: Final = "taken:"
+OVER_PREFIX: Final = "over:"
+HERE: Final = "here"
+"""The field of `taken_key` that is there for as long as the requester is."""
+LEFT: Final = b"0"
+"""What is in it when the requester has left."""
 STATUS_PREFIX: Final = "status:"
 
 
@@ -113,6 +125,16 @@ def reply_list(station_name: str, nonce: bytes) -> str:
 def notes_list(job: bytes) -> str:
     """The list of notes from workers to the client that waits for `job` (16 bytes)."""
     return f"{NOTES_PREFIX}{job.hex()}"
+
+
+def taken_key(job: bytes) -> str:
+    """The hash in which the client that follows a restore says how many parcels of each segment it is done with."""
+    return f"{TAKEN_PREFIX}{job.hex()}"
+
+
+def over_key(job: bytes) -> str:
+    """The key under which the scheduler says that a job is over (`crypto.ticket.end`, as a task argument)."""
+    return f"{OVER_PREFIX}{job.hex()}"
 
 
 def status_key(role: str) -> str:

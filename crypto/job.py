@@ -6,9 +6,10 @@ broker and in the ledger, there are only ids and sealed bytes.
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from crypto import canonical, hpke
 from crypto.errors import SealBroken
@@ -29,6 +30,9 @@ CHECK = "check"
 CANCEL = "cancel"
 STATUS = "status"
 TIDY = "tidy"
+FORGET = "forget"
+PRUNE = "prune"
+SWEEP = "sweep"
 EXTEND = "extend"
 ASK = "ask"
 
@@ -87,6 +91,9 @@ class RestoreSpec(_Spec, frozen=True, tag=RESTORE):
     """URI of the delivery area."""
     filter: SnapshotFilter = ANY
     """Among which `latest` is the newest that holds `path`; an id needs none."""
+    following: bool = False
+    """Whether the requester says what it has taken: workers then stay a few parcels ahead of it, and stop when it says
+    nothing more. Otherwise all is delivered, for whoever comes later."""
 
 
 class ListSpec(_Spec, frozen=True, tag=LIST):
@@ -99,10 +106,80 @@ class ListSpec(_Spec, frozen=True, tag=LIST):
     """Which snapshots are listed; or as of a restore."""
 
 
+MILLIONTHS = 1_000_000
+_Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+
+
+class Subset(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Which packs a check reads, in one of three ways."""
+
+    part: _Number = 0
+    """From 1: the part of this number, of as many fixed `parts`."""
+    parts: Annotated[int, msgspec.Meta(ge=0, le=MILLIONTHS)] = 0
+    share: Annotated[int, msgspec.Meta(ge=0, le=MILLIONTHS)] = 0
+    """Millionths of the packs, drawn at random."""
+    size: _Number = 0
+    """Bytes of packs, drawn at random."""
+
+
 class CheckSpec(_Spec, frozen=True, tag=CHECK):
-    """Verify the repository's structure, and with `read_data` every chunk."""
+    """Verify the repository's structure, and with `read_data` every chunk, or those of some packs."""
 
     read_data: bool
+    subset: Subset | None = None
+
+
+Times = Annotated[int, Meta(ge=-1, le=1_000_000)]
+"""How many of a kind are kept; -1 keeps them all."""
+Units = Annotated[int, Meta(ge=0, le=100_000)]
+
+
+class KeepPolicy(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Which snapshots of a group stay (`repository.retention`); what no rule keeps is forgotten."""
+
+    last: Times = 0
+    hourly: Times = 0
+    daily: Times = 0
+    weekly: Times = 0
+    monthly: Times = 0
+    yearly: Times = 0
+    within: tuple[Units, Units, Units, Units] = (0, 0, 0, 0)
+    """Years, months, days and hours back from the newest of the group."""
+    tags: tuple[tuple[str, ...], ...] = ()
+    """With all tags of at least one of these groups."""
+
+
+NO_POLICY: Final = KeepPolicy()
+
+
+class ForgetSpec(_Spec, frozen=True, tag=FORGET):
+    """Take snapshots out: those named, or those of each group (host and paths) that the policy does not keep."""
+
+    snapshots: tuple[str, ...]
+    """Ids, or beginnings of them; then there is no policy and no filter."""
+    keep: KeepPolicy = NO_POLICY
+    filter: SnapshotFilter = ANY
+    """Which snapshots the policy is about; all others stay."""
+    dry_run: bool = False
+    remove_all: bool = False
+    """Whether a group may be left without any snapshot."""
+
+
+class PruneSpec(_Spec, frozen=True, tag=PRUNE):
+    """Mark what no snapshot needs; the scheduler has it removed once that is safe."""
+
+    max_unused: Annotated[float, Meta(ge=0.0, le=1.0)]
+    """Share of the stored bytes of chunks that may stay unused, in packs of which some are used."""
+    dry_run: bool = False
+    running: tuple[bytes, ...] = ()
+    """Backups that are not over: the scheduler says which."""
+
+
+class SweepSpec(_Spec, frozen=True, tag=SWEEP):
+    """Remove what this job marked and nothing needs now. Only the scheduler asks for it, when that is safe."""
+
+    ended: tuple[bytes, ...]
+    """Backups that ended lately: none of them may commit any more."""
 
 
 class TidySpec(_Spec, frozen=True, tag=TIDY):
@@ -121,7 +198,19 @@ class AskSpec(_Spec, frozen=True, tag=ASK):
     about: str
 
 
-Spec = AskSpec | InitSpec | BackupSpec | RestoreSpec | ListSpec | CheckSpec | TidySpec | ExtendSpec
+Spec = (
+    AskSpec
+    | InitSpec
+    | BackupSpec
+    | RestoreSpec
+    | ListSpec
+    | CheckSpec
+    | ForgetSpec
+    | PruneSpec
+    | SweepSpec
+    | TidySpec
+    | ExtendSpec
+)
 
 
 class JobRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -16,6 +16,10 @@ from crypto.identity import Identity
 from crypto.registry import BACKUP, MAINTENANCE, RESTORE, SCHEDULER, Registry
 from crypto.signing import Domain, Signed
 
+COMMITTING = "committing"
+"""Code of a running backup that was let create its snapshot: it cannot be called off any more."""
+COMMIT_UNKNOWN = "commit-unknown"
+"""Code of such a backup that failed: only the repository can tell whether there is a snapshot."""
 WORKERS = (BACKUP, RESTORE, MAINTENANCE)
 
 

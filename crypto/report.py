@@ -10,11 +10,13 @@ PLANNED = "planned"
 """The plan stands; `segments` says how many segments it has."""
 SEGMENT = "segment"
 """Segment number `segment` is done."""
+READY = "ready"
+"""Every segment of the plan that counts is done, also those of earlier attempts: the backup can be committed."""
 DONE = "done"
 """The job is done; `outcome` is a sealed note for the requester."""
 FAILED = "failed"
 """The job failed; for good unless `retryable`."""
-KINDS = (ALIVE, PLANNED, SEGMENT, DONE, FAILED)
+KINDS = (ALIVE, PLANNED, SEGMENT, READY, DONE, FAILED)
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -1,57 +1,76 @@
 """Is everything there that the snapshots need, and is it what it should be?
 
 `check` reads all metadata and compares them with each other and with the listing; with `read_data` it also
-opens every chunk and computes its id again, which finds even wrong content sealed by a holder of the key. It
-changes nothing.
+opens the chunks and computes their ids again, which finds even wrong content sealed by a holder of the key. It
+changes nothing, and believes nothing but what is in the repository: no cache is asked.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import Final, NamedTuple
 
-from crypto.chunkid import ChunkIds
+from crypto.job import Subset
 from crypto.keyrecord import CHUNK_ID as CHUNK_ID_PURPOSE
 from crypto.keyrecord import DEK
 from repository import layout
-from repository.access import KeyRing, VaultId
-from repository.catalog import manifest_chain, read_manifest, read_snapshots
-from repository.compression import Decompressor
-from repository.errors import FormatError, ObjectMissing, RepositoryError
-from repository.fetch import Fetched, Fetcher
-from repository.index import Index, Location
-from repository.manifest import ManifestRef, PackSummary
-from repository.pack import RECORD, read_table
-from repository.store import ReadStore
+from repository.cache.scratch import scratch
+from repository.census import CHOSEN, IN_MEMORY, MISSING, OTHER_SIZE, REPEATED, USED, Census
+from repository.damage import Damage, lose, name_losses
+from repository.errors import FormatError, ObjectDamaged, ObjectMissing, RepositoryError
+from repository.findings import Findings, Loss, Problem
+from repository.readdata import PackReader, ReadCounts
+from repository.sampling import choose
+from repository.usage import Keyed, Subject, enter_uses, indexed_packs, snapshots
 from repository.vault import epochs, read_config, read_key_record
+from repository.walk import Progress, Walk, common
 
-Progress = Callable[[str, int, int], None]
-"""`progress(step, done, total)`, the steps being `packs`, `data` and `manifests`."""
-
-
-class Touched(NamedTuple):
-    """Paths of a snapshot, `first` to `last` in path order, that a problem keeps from being restored."""
-
-    snapshot: bytes
-    first: bytes
-    last: bytes
+_AT_ONCE: Final = 256
+"""Packs whose sizes are asked for together."""
 
 
-class Problem(NamedTuple):
-    """Something wrong with one object or chunk, and what it touches."""
+class Reading(NamedTuple):
+    """What of the data a check reads.
 
-    object: str
-    text: str
-    touched: list[Touched]
+    Attributes:
+        data: any of it.
+        subset: which packs; None for all.
+    """
+
+    data: bool = False
+    subset: Subset | None = None
+
+
+STRUCTURE: Final = Reading()
+EVERYTHING: Final = Reading(data=True)
 
 
 class CheckReport(NamedTuple):
-    """What was found. What is unused is not wrong: a running job may need it, or `prune` removes it."""
+    """What was found. What is unused is not wrong: a running job may need it, or `prune` removes it.
+
+    Attributes:
+        problems: those that are named; `found` counts them all.
+        losses: snapshots that can be opened, and of which not everything can be restored.
+        snapshots, damaged_snapshots: that can be opened, and that cannot.
+        packs, pack_bytes: below packs/.
+        chunks: that snapshots use.
+        packs_read, bytes_read, chunks_read: the data that were read; of the chunks only good ones count.
+    """
 
     problems: list[Problem]
+    losses: list[Loss]
+    found: int
     snapshots: int
+    damaged_snapshots: int
     manifests: int
+    index_objects: int
     packs: int
+    pack_bytes: int
     chunks: int
+    packs_read: int
+    bytes_read: int
     chunks_read: int
     unused_packs: int
     unused_bytes: int
@@ -59,255 +78,234 @@ class CheckReport(NamedTuple):
     unused_manifests: int
 
 
-class _Findings:
-    """Problems by object and text, in the order of their finding."""
+class _Stored(NamedTuple):
+    """Everything below packs/: number and bytes."""
 
-    def __init__(self) -> None:
-        self._found: dict[tuple[str, str], list[Touched]] = {}
-
-    def add(self, name: str, text: str, touched: Touched | None = None) -> None:
-        places = self._found.setdefault((name, text), [])
-        if touched is not None:
-            places.append(touched)
-
-    def add_error(self, name: str, error: RepositoryError) -> None:
-        self.add(name, error.message)
-
-    def problems(self) -> list[Problem]:
-        return [Problem(name, text, touched) for (name, text), touched in self._found.items()]
+    packs: int = 0
+    bytes: int = 0
+    unnamed_packs: int = 0
+    """That no index object names."""
+    unnamed_bytes: int = 0
 
 
-class _Flaw(NamedTuple):
-    object: str
-    text: str
-    first: bytes
-    last: bytes
+class _Compared(NamedTuple):
+    """Chunks that snapshots use, and that packs hold for nobody."""
 
-
-@dataclass(frozen=True)
-class _Subject:
-    store: ReadStore
-    vault: VaultId
-    keys: KeyRing
-
-
-@dataclass(frozen=True)
-class _Stock:
-    """What the store holds, as far as it was looked at: what is wrong with packs and with chunks."""
-
-    index: Index
-    bad_packs: dict[bytes, str]
-    bad_chunks: dict[tuple[bytes, bytes], tuple[str, str]]
+    used: int
+    unused: int
 
 
 def check(
-    store: ReadStore,
-    vault: VaultId,
-    keys: KeyRing,
-    *,
-    read_data: bool = False,
+    subject: Subject,
+    folder: Path,
+    reading: Reading = STRUCTURE,
     progress: Progress | None = None,
+    *,
+    parallel: int = 4,
+    in_memory: int = IN_MEMORY,
 ) -> CheckReport:
     """Check a whole repository.
 
+    Args:
+        folder: where room may be taken on a local disk meanwhile: about 100 bytes a chunk.
+        progress: told how far it is, all the time.
+        parallel: requests to the store at once, where they do not depend on each other.
+        in_memory: bytes to compare before the disk is used.
+
     Raises:
         StoreError: the store does not answer, so that nothing can be said.
+        CacheUnusable: the vault is too large to be checked in memory, and there is no disk.
         StrongroomError: a key that is needed is refused.
     """
-    subject = _Subject(store, vault, keys)
-    tell = progress or _silent
-    findings = _Findings()
-    _check_vault(subject, findings)
-    index = Index()
-    index.refresh(store, vault, keys, findings.add_error)
-    sizes = _stored_packs(store, findings, tell)
-    stock = _Stock(index, _bad_packs(index, sizes, findings), {})
-    chunks_read = _read_packs(subject, sizes, stock, findings, tell) if read_data else 0
-    used, manifests, snapshots = _check_snapshots(subject, stock, findings, tell)
-    used_packs = {index.locate(chunk_id).pack for chunk_id in used if index.contains(chunk_id)}
-    unused = sizes.keys() - used_packs
-    stored_manifests = sum(1 for _ in store.list(layout.MANIFESTS))
-    return CheckReport(
-        problems=findings.problems(),
-        snapshots=snapshots,
-        manifests=len(manifests),
-        packs=len(sizes),
-        chunks=len(used),
-        chunks_read=chunks_read,
-        unused_packs=len(unused),
-        unused_bytes=sum(sizes[pack_id] for pack_id in unused),
-        unused_chunks=len(index) - sum(index.contains(chunk_id) for chunk_id in used),
-        unused_manifests=max(0, stored_manifests - len(manifests)),
-    )
+    walk = Walk(progress)
+    with scratch(folder) as room, Census(room, walk, in_memory) as census:
+        return _Check(subject, census, walk, parallel).run(reading)
 
 
-def _silent(_step: str, _done: int, _total: int) -> None:
-    pass
+class _Check:
+    """One check."""
+
+    def __init__(self, subject: Subject, census: Census, walk: Walk, parallel: int) -> None:
+        self._subject = subject
+        self._census = census
+        self._walk = walk
+        self._parallel = parallel
+        self._findings = Findings()
+        self._damage = Damage(census.packs, self._findings)
+        self._key_of = Keyed().key_of
+
+    def run(self, reading: Reading) -> CheckReport:
+        store, findings, walk = self._subject.store, self._findings, self._walk
+        _check_vault(self._subject, findings)
+        # Snapshots first: what those of them need was there before they were, whatever is stored meanwhile.
+        committed = list(store.list(layout.SNAPSHOTS))
+        objects = list(store.list(layout.INDEX))
+        walk.expect(len(committed) + len(objects))
+        self._learn_index(objects, places=not reading.data)
+        stored = self._look_at_packs()
+        read = self._read_data(objects, reading.subset) if reading.data else ReadCounts()
+        found = snapshots(self._subject, committed, self._on_damaged)
+        on_lost = partial(lose, self._subject, self._damage)
+        good = enter_uses(self._subject, found, self._census, walk, self._key_of, on_lost)
+        compared = self._compare()
+        name_losses(self._subject, committed, self._damage, self._key_of, walk)
+        return self._report(stored, read, good, compared, len(committed), len(objects))
+
+    def _report(
+        self, stored: _Stored, read: ReadCounts, good: int, compared: _Compared, committed: int, objects: int
+    ) -> CheckReport:
+        packs = self._census.packs
+        manifests, unused_manifests = self._count_manifests()
+        unused = [
+            size
+            for size, mark in zip(packs.sizes, packs.marks, strict=True)
+            if not mark & (USED | MISSING | REPEATED)
+        ]
+        return CheckReport(
+            problems=self._findings.problems(),
+            losses=self._findings.losses(),
+            found=len(self._findings),
+            snapshots=good,
+            damaged_snapshots=committed - good,
+            manifests=manifests,
+            index_objects=objects,
+            packs=stored.packs,
+            pack_bytes=stored.bytes,
+            chunks=compared.used,
+            packs_read=read.packs,
+            bytes_read=read.bytes,
+            chunks_read=read.chunks,
+            unused_packs=len(unused) + stored.unnamed_packs,
+            unused_bytes=sum(unused) + stored.unnamed_bytes,
+            unused_chunks=compared.unused,
+            unused_manifests=unused_manifests,
+        )
+
+    def _on_damaged(self, name: str, error: RepositoryError) -> None:
+        self._findings.add(name, error.message)
+
+    def _learn_index(self, objects: list[str], *, places: bool) -> None:
+        census = self._census
+        for _, packs in indexed_packs(self._subject, objects, self._walk, self._on_damaged):
+            for summary in packs:
+                number = census.add_pack(summary)
+                if places:
+                    census.add_places(number, summary.records, {})
+
+    def _look_at_packs(self) -> _Stored:
+        """Hold the listing against what the index says: each pack is there, in its size."""
+        indexed = self._census.sorted_packs()
+        marks = self._census.packs.marks
+        self._walk.expect(len(marks))
+        total = _Stored()
+        awaited = next(indexed, None)
+        for name, pack_id, size in self._listed_packs():
+            while awaited is not None and layout.pack_name(awaited[0]) < name:
+                self._miss(awaited[1])
+                awaited = next(indexed, None)
+            named = awaited is not None and awaited[0] == pack_id
+            if awaited is not None and named:
+                self._compare_size(name, awaited[1], size)
+                awaited = next(indexed, None)
+            total = _Stored(
+                total.packs + 1,
+                total.bytes + size,
+                total.unnamed_packs + (not named),
+                total.unnamed_bytes + (0 if named else size),
+            )
+        while awaited is not None:
+            self._miss(awaited[1])
+            awaited = next(indexed, None)
+        return total
+
+    def _listed_packs(self) -> Iterator[tuple[str, bytes, int]]:
+        """Name, id and size of everything below packs/ that can be a pack."""
+        store, findings = self._subject.store, self._findings
+
+        def size_of(name: str) -> int | RepositoryError:
+            try:
+                pack_id = layout.id_of(name)
+                if len(pack_id) != layout.ID or layout.pack_name(pack_id) != name:
+                    return FormatError("the pack is not in its folder")
+                return store.size(name)
+            except (FormatError, ObjectMissing) as error:
+                return error
+
+        names = store.list(layout.PACKS)
+        with ThreadPoolExecutor(self._parallel, "sizes") as pool:
+            while batch := list(islice(names, _AT_ONCE)):
+                for name, size in zip(batch, pool.map(size_of, batch), strict=True):
+                    self._walk.did()
+                    if isinstance(size, int):
+                        yield name, layout.id_of(name), size
+                    else:
+                        findings.add(name, size.message)
+
+    def _miss(self, numbers: list[int]) -> None:
+        packs = self._census.packs
+        for number in numbers:
+            packs.marks[number] |= MISSING
+        self._findings.add(*self._damage.of_pack(numbers[0]))
+
+    def _compare_size(self, name: str, numbers: list[int], size: int) -> None:
+        packs = self._census.packs
+        for number in numbers:
+            if packs.sizes[number] != size:
+                packs.marks[number] |= OTHER_SIZE
+                self._damage.found_size(number, size)
+                self._findings.add(*self._damage.of_pack(number))
+        for number in numbers[1:]:
+            packs.marks[number] |= REPEATED
+
+    def _read_data(self, objects: list[str], subset: Subset | None) -> ReadCounts:
+        """Read the packs that are chosen, and enter where all chunks are, with the flaws of those that were read."""
+        census, first = self._census, 0
+        count, total = choose(census.packs, subset)
+        self._walk.expect(count + len(objects), total)
+        reader = PackReader(self._subject, self._findings, self._walk)
+        for _, packs in indexed_packs(self._subject, objects, self._walk, self._on_damaged):
+            for number, summary in enumerate(packs, first):
+                if number >= len(census.packs) or census.packs.id_of(number) != summary.id:
+                    raise ObjectDamaged("the index objects were replaced while they were read")
+                flaws = reader.read(summary) if census.packs.marks[number] & CHOSEN else {}
+                census.add_places(number, summary.records, flaws)
+            first += len(packs)
+        return reader.counts
+
+    def _compare(self) -> _Compared:
+        """Hold the chunks that are used against those that are there."""
+        marks, damage = self._census.packs.marks, self._damage
+        used = unused = 0
+        for chunk in self._census.chunks():
+            first = next(chunk.uses, None)
+            if first is None:
+                unused += 1
+                continue
+            used += 1
+            for number, _, _ in chunk.places:
+                marks[number] |= USED
+            damage.judge(chunk._replace(uses=chain((first,), chunk.uses)))
+        return _Compared(used, unused)
+
+    def _count_manifests(self) -> tuple[int, int]:
+        """Manifests that are needed, bases among them, and others that are stored."""
+        needed = sum(1 for _ in self._census.sorted_manifests())
+        there = sum(1 for _ in self._subject.store.list(layout.MANIFESTS))
+        names = map(layout.manifest_name, self._census.sorted_manifests())
+        good = sum(1 for _ in common(self._subject.store.list(layout.MANIFESTS), names))
+        return needed, there - good
 
 
-def _check_vault(subject: _Subject, findings: _Findings) -> None:
-    store, vault, keys = subject.store, subject.vault, subject.keys
+def _check_vault(subject: Subject, findings: Findings) -> None:
+    store, vault, keys = subject
     try:
         read_config(store, vault, keys)
     except RepositoryError as error:
-        findings.add_error(layout.CONFIG, error)
+        findings.add(layout.CONFIG, error.message)
     wanted = [(CHUNK_ID_PURPOSE, 0, layout.CHUNK_ID_KEY)]
     wanted += [(DEK, epoch, layout.dek_name(epoch)) for epoch in epochs(store)]
     for purpose, epoch, name in wanted:
         try:
             read_key_record(store, vault, purpose, epoch)
         except RepositoryError as error:
-            findings.add_error(name, error)
-
-
-def _stored_packs(store: ReadStore, findings: _Findings, progress: Progress) -> dict[bytes, int]:
-    """Size by pack id, of everything below packs/."""
-    sizes = {}
-    for number, name in enumerate(store.list(layout.PACKS)):
-        try:
-            pack_id = layout.id_of(name)
-            if layout.pack_name(pack_id) != name:
-                findings.add(name, "the pack is not in its folder")
-            else:
-                sizes[pack_id] = store.size(name)
-        except (FormatError, ObjectMissing) as error:
-            findings.add_error(name, error)
-        progress("packs", number + 1, 0)
-    return sizes
-
-
-def _bad_packs(index: Index, sizes: dict[bytes, int], findings: _Findings) -> dict[bytes, str]:
-    bad = {}
-    for pack in index.packs():
-        if pack.id not in sizes:
-            bad[pack.id] = "the pack is missing"
-        elif sizes[pack.id] != pack.size:
-            bad[pack.id] = f"the pack has {sizes[pack.id]} bytes, but the index says {pack.size}"
-        if pack.id in bad:
-            findings.add(layout.pack_name(pack.id), bad[pack.id])
-    return bad
-
-
-def _read_packs(
-    subject: _Subject, sizes: dict[bytes, int], stock: _Stock, findings: _Findings, progress: Progress
-) -> int:
-    """Open every chunk of every pack that is there; returns how many were found good."""
-    ids = ChunkIds(subject.keys.chunk_id_key())
-    fetcher = Fetcher(subject.store, subject.vault, subject.keys, stock.index)
-    inflate = Decompressor()
-    good = 0
-    for number, pack in enumerate(stock.index.packs()):
-        if pack.id not in sizes:
-            continue
-        summary = stock.index.table_of(number)
-        _compare_table(subject, summary, findings)
-        for got in fetcher.fetch_at(_places(summary)):
-            text = _flaw_of(got, ids, inflate) if isinstance(got, Fetched) else "a chunk does not open"
-            if text:
-                findings.add(layout.pack_name(pack.id), text)
-                stock.bad_chunks[pack.id, got.chunk_id] = (layout.pack_name(pack.id), text)
-            else:
-                good += 1
-        progress("data", number + 1, len(sizes))
-    return good
-
-
-def _compare_table(subject: _Subject, summary: PackSummary, findings: _Findings) -> None:
-    name = layout.pack_name(summary.id)
-    try:
-        if read_table(subject.store, subject.vault, subject.keys, summary.id) != summary:
-            findings.add(name, "the pack's own table and the index differ")
-    except (FormatError, ObjectMissing) as error:
-        findings.add_error(name, error)
-
-
-def _places(summary: PackSummary) -> Iterator[tuple[bytes, Location]]:
-    for chunk_id, offset, sealed, raw, codec in RECORD.iter_unpack(summary.records):
-        yield chunk_id, Location(summary.id, summary.epoch, offset, sealed, raw, codec)
-
-
-def _flaw_of(got: Fetched, ids: ChunkIds, inflate: Decompressor) -> str:
-    try:
-        data = inflate.decompress(got.codec, got.payload, got.raw_len)
-    except FormatError as error:
-        return error.message
-    return "" if ids.name(data) == got.chunk_id else "a chunk does not hold what its id says"
-
-
-def _check_snapshots(
-    subject: _Subject, stock: _Stock, findings: _Findings, progress: Progress
-) -> tuple[set[bytes], set[bytes], int]:
-    """The chunk ids used, the ids of the manifests used, bases among them, and the number of good snapshots."""
-    used: set[bytes] = set()
-    manifests: set[bytes] = set()
-    seen: dict[ManifestRef, list[_Flaw]] = {}
-    damaged: list[str] = []
-
-    def on_damaged(name: str, error: RepositoryError) -> None:
-        findings.add_error(name, error)
-        damaged.append(name)
-
-    snapshots = read_snapshots(subject.store, subject.vault, subject.keys, on_damaged)
-    total = sum(len(snapshot.manifests) for snapshot in snapshots)
-    done = 0
-    for snapshot in snapshots:
-        for ref in snapshot.manifests:
-            # A manifest that several snapshots share is read once; its flaws touch each of them.
-            if ref not in seen:
-                seen[ref] = list(_check_manifest(subject, ref, stock, used, manifests))
-            for flaw in seen[ref]:
-                findings.add(flaw.object, flaw.text, Touched(snapshot.id, flaw.first, flaw.last))
-            done += 1
-            progress("manifests", done, total)
-    return used, manifests, len(snapshots)
-
-
-def _check_manifest(
-    subject: _Subject, ref: ManifestRef, stock: _Stock, used: set[bytes], manifests: set[bytes]
-) -> Iterator[_Flaw]:
-    """What is wrong with a manifest; adds the chunks and the stored manifests that it needs."""
-    manifests.update((ref.id, *ref.bases))
-    try:
-        manifest = read_manifest(subject.store, subject.vault, subject.keys, ref)
-    except (FormatError, ObjectMissing) as error:
-        yield _Flaw(_culprit(subject, ref), error.message, ref.first, ref.last)
-        return
-    flawed: dict[int, tuple[str, str]] = {}
-    # A patch may leave chunks of its base unused: their loss is not the loss of this manifest.
-    for number in sorted({number for entry in manifest.entries for number in entry.extents[::3]}):
-        chunk_id = manifest.chunk_ids[number * layout.CHUNK_ID : (number + 1) * layout.CHUNK_ID]
-        used.add(chunk_id)
-        flaw = _chunk_flaw(chunk_id, manifest.chunk_lengths[number], stock)
-        if flaw is not None:
-            flawed[number] = flaw
-    if not flawed:
-        return
-    for entry in manifest.entries:
-        for number in dict.fromkeys(entry.extents[::3]):
-            if number in flawed:
-                yield _Flaw(*flawed[number], entry.path, entry.path)
-
-
-def _culprit(subject: _Subject, ref: ManifestRef) -> str:
-    """The name of the object for which a manifest cannot be read: its own, or that of a base."""
-    name = layout.manifest_name(ref.id)
-    try:
-        for _, stored in manifest_chain(subject.store, subject.vault, subject.keys, ref):
-            if stored.base is not None:
-                name = layout.manifest_name(stored.base.id)
-    except (FormatError, ObjectMissing):
-        return name
-    return layout.manifest_name(ref.id)
-
-
-def _chunk_flaw(chunk_id: bytes, length: int, stock: _Stock) -> tuple[str, str] | None:
-    """The object to blame and the text, or None."""
-    if not stock.index.contains(chunk_id):
-        return f"chunk {chunk_id.hex()}", "no pack is known to hold it"
-    place = stock.index.locate(chunk_id)
-    name = layout.pack_name(place.pack)
-    if place.pack in stock.bad_packs:
-        return name, stock.bad_packs[place.pack]
-    if place.raw_len != length:
-        return name, "the index and a manifest differ about the length of a chunk"
-    return stock.bad_chunks.get((place.pack, chunk_id))
+            findings.add(name, error.message)

@@ -9,7 +9,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -169,14 +169,7 @@ class DirectoryWriter(DirectoryReader):
         check_name(name)
         target = self._root / name
         with translated(name):
-            if not target.parent.is_dir():
-                make_folders(target.parent)
-            temporary = target.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
-            try:
-                _write_file(temporary, parts)
-                os.link(temporary, target, follow_symlinks=False)
-            finally:
-                temporary.unlink(missing_ok=True)
+            place(target, lambda temporary: _write_file(temporary, parts))
             _sync_folder(target.parent)
 
 
@@ -232,13 +225,40 @@ def _fill(fd: int, name: str, offset: int, out: bytearray | memoryview) -> bytea
     return out
 
 
+def place(target: Path, write: Callable[[Path], None]) -> None:
+    """Have a file written under a temporary name and give it its own, unless that is taken; nothing is synced.
+
+    Args:
+        write: makes the file of the path that it is given, in the folder of `target`.
+
+    Raises:
+        OSError: among them FileExistsError; nothing stays behind.
+    """
+    if not target.parent.is_dir():
+        make_folders(target.parent)
+    temporary = target.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
+    try:
+        write(temporary)
+        os.link(temporary, target, follow_symlinks=False)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_parts(fd: int, parts: Sequence[Buffer]) -> int:
+    """Write all parts, one after the other; returns how many bytes they are."""
+    written = 0
+    for part in parts:
+        rest = memoryview(part)
+        while rest:
+            count = os.write(fd, rest)
+            rest, written = rest[count:], written + count
+    return written
+
+
 def _write_file(path: Path, parts: Sequence[Buffer]) -> None:
     fd = os.open(path, CREATE_FLAGS, OBJECT_MODE)
     try:
-        for part in parts:
-            rest = memoryview(part)
-            while rest:
-                rest = rest[os.write(fd, rest) :]
+        write_parts(fd, parts)
         os.fsync(fd)
     finally:
         os.close(fd)

@@ -3,11 +3,11 @@
 The delivery area of restores. What is in it can be made again, so nothing is synced; all else is as in a repository:
 an object appears whole or not at all, and never in the place of another. New pages are most of what writing to memory
 or to a page cache costs, so a file that was read is kept as `.free-<name>` for the next object. Whoever renames it owns
-it, and whatever is not a plain file of the writer's own, under that one name, is not written to.
+it, and whatever is not a plain file of the writer's own, under that one name, is neither written to nor removed.
 """
 
+import errno
 import os
-import secrets
 import stat
 from collections import deque
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from typing_extensions import Buffer
 from repository.directory import (
     CREATE_FLAGS,
     OBJECT_MODE,
-    TEMPORARY,
     DirectoryPruner,
     DirectoryWriter,
-    make_folders,
+    place,
     translated,
+    write_parts,
 )
 from repository.store import check_name
 
@@ -41,14 +41,7 @@ class HandoverWriter(DirectoryWriter):
         check_name(name)
         target = self._root / name
         with translated(name):
-            if not target.parent.is_dir():
-                make_folders(target.parent)
-            temporary = target.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
-            try:
-                _write(temporary, parts)
-                os.link(temporary, target, follow_symlinks=False)
-            finally:
-                temporary.unlink(missing_ok=True)
+            place(target, lambda temporary: _write(temporary, parts))
 
 
 class HandoverPruner(HandoverWriter, DirectoryPruner):
@@ -78,12 +71,7 @@ def _write(temporary: Path, parts: Sequence[Buffer]) -> None:
     if fd < 0:
         fd = os.open(temporary, CREATE_FLAGS, OBJECT_MODE)
     try:
-        written = 0
-        for part in parts:
-            rest = memoryview(part)
-            while rest:
-                count = os.write(fd, rest)
-                rest, written = rest[count:], written + count
+        written = write_parts(fd, parts)
         if os.fstat(fd).st_size > written:
             os.ftruncate(fd, written)
     finally:
@@ -93,20 +81,22 @@ def _write(temporary: Path, parts: Sequence[Buffer]) -> None:
 def _claimed(temporary: Path) -> int:
     """A free file of the folder, renamed to `temporary` and open for writing; -1 when there is none."""
     for name in os.listdir(temporary.parent):
+        free = temporary.parent / name
         if not name.startswith(_FREE):
             continue
         try:
-            (temporary.parent / name).rename(temporary)
+            if not _is_ours(free.lstat()):
+                continue
+            free.rename(temporary)
         except FileNotFoundError:
             continue  # another was faster
-        try:
-            fd = os.open(temporary, _OVERWRITE_FLAGS)
-        except OSError:
-            temporary.unlink()
-            continue
-        found = os.fstat(fd)
-        if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == os.geteuid():
+        fd = os.open(temporary, _OVERWRITE_FLAGS)
+        if _is_ours(os.fstat(fd)):
             return fd
         os.close(fd)
-        temporary.unlink()
+        raise OSError(errno.ESTALE, "something else has taken the place of a free file")
     return -1
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == os.geteuid()

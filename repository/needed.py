@@ -1,83 +1,95 @@
 """What of a repository its snapshots need: the names of all objects without which one of them cannot be restored."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
 from typing import NamedTuple
 
 from repository import layout
-from repository.access import KeyRing, VaultId
-from repository.catalog import read_manifest, read_snapshots
-from repository.errors import FormatError, ObjectMissing, RepositoryError
-from repository.index import Index
-from repository.manifest import Manifest, ManifestRef
-from repository.patch import used_chunks
+from repository.cache.scratch import scratch
+from repository.census import IN_MEMORY, USED, Census
+from repository.errors import RepositoryError
+from repository.manifest import ManifestRef
 from repository.store import ReadStore
+from repository.usage import Keyed, Subject, enter_uses, indexed_packs, snapshots
+from repository.walk import Walk, common
 
 
 class Needed(NamedTuple):
     """Names in the order of the layout, and whether they are certain.
 
     Attributes:
-        names: of objects that were there when they were listed.
-        unreadable: objects that could not be read. What they refer to is not known, so everything is needed then.
+        names: of objects that were there when they were listed; listed as they are taken.
+        unreadable: how many objects could not be read. What they refer to is not known, so everything is needed then.
     """
 
-    names: list[str]
-    unreadable: list[str]
+    names: Iterator[str]
+    unreadable: int
 
 
-def needed(
-    store: ReadStore, vault: VaultId, keys: KeyRing, alive: Callable[[], None] = lambda: None
-) -> Needed:
+@contextmanager
+def needed(subject: Subject, folder: Path, walk: Walk, in_memory: int = IN_MEMORY) -> Iterator[Needed]:
     """What the snapshots of a vault need: configuration, keys, index, and their own manifests and packs.
 
+    A chunk that is in several packs needs them all: which of them a restore reads is its own choice.
+
     Args:
-        alive: called again and again on the way, which may be long.
+        folder: where room may be taken on a local disk while the block runs.
+        walk: told how far it is, but for the names.
+        in_memory: bytes to compare before the disk is used.
 
     Raises:
         StoreError: the store does not answer.
+        CacheUnusable: the vault is too large to be looked at in memory, and there is no disk.
         StrongroomError: a key that is needed is refused.
     """
-    unreadable: list[str] = []
+    unreadable = 0
 
-    def on_damaged(name: str, _: RepositoryError) -> None:
-        unreadable.append(name)
+    def on_damaged(_: str, __: RepositoryError) -> None:
+        nonlocal unreadable
+        unreadable += 1
 
-    index = Index()
-    index.refresh(store, vault, keys, on_damaged)
-    alive()
-    refs = {ref for snapshot in read_snapshots(store, vault, keys, on_damaged) for ref in snapshot.manifests}
-    packs: set[str] = set()
-    manifests = {layout.manifest_name(each) for ref in refs for each in (ref.id, *ref.bases)}
-    for ref in refs:
-        packs |= _packs_of(index, _read(store, vault, keys, ref, unreadable), unreadable)
-        alive()
-    names = [
-        layout.CONFIG,
-        *store.list(layout.KEYS),
-        *store.list(layout.SNAPSHOTS),
-        *store.list(layout.INDEX),
-    ]
-    for prefix, wanted in ((layout.MANIFESTS, manifests), (layout.PACKS, packs)):
-        names += [name for name in store.list(prefix) if unreadable or name in wanted]
-    return Needed(names, unreadable)
+    def on_lost(_: int, __: ManifestRef, ___: RepositoryError) -> None:
+        nonlocal unreadable
+        unreadable += 1
 
-
-def _read(
-    store: ReadStore, vault: VaultId, keys: KeyRing, ref: ManifestRef, unreadable: list[str]
-) -> Manifest:
-    try:
-        return read_manifest(store, vault, keys, ref)
-    except (FormatError, ObjectMissing):
-        unreadable.append(layout.manifest_name(ref.id))
-        return Manifest([], b"", [])
+    store = subject.store
+    with scratch(folder) as room, Census(room, walk, in_memory) as census:
+        # Snapshots first: what those of them need was there before they were.
+        committed = list(store.list(layout.SNAPSHOTS))
+        objects = list(store.list(layout.INDEX))
+        walk.expect(len(committed) + len(objects))
+        for _, packs in indexed_packs(subject, objects, walk, on_damaged):
+            for summary in packs:
+                census.add_places(census.add_pack(summary), summary.records, {})
+        enter_uses(subject, snapshots(subject, committed, on_damaged), census, walk, Keyed().key_of, on_lost)
+        unreadable += _mark_used(census)
+        yield Needed(_names(store, census, everything=unreadable > 0), unreadable)
 
 
-def _packs_of(index: Index, manifest: Manifest, unreadable: list[str]) -> set[str]:
-    """Names of the packs with the chunks that a manifest's entries refer to."""
-    found: set[str] = set()
-    for chunk_id in used_chunks(manifest):
-        if index.contains(chunk_id):
-            found.add(layout.pack_name(index.locate(chunk_id).pack))
-        else:
-            unreadable.append(f"chunk {chunk_id.hex()}")
-    return found
+def _mark_used(census: Census) -> int:
+    """Mark the packs whose chunks are used; how many chunks are used that none is known to hold."""
+    homeless = 0
+    marks = census.packs.marks
+    for chunk in census.chunks():
+        if next(chunk.uses, None) is not None:
+            homeless += not chunk.places
+            for number, _, _ in chunk.places:
+                marks[number] |= USED
+    return homeless
+
+
+def _names(store: ReadStore, census: Census, *, everything: bool) -> Iterator[str]:
+    marks = census.packs.marks
+    used = (
+        layout.pack_name(pack_id)
+        for pack_id, numbers in census.sorted_packs()
+        if any(marks[number] & USED for number in numbers)
+    )
+    manifests = map(layout.manifest_name, census.sorted_manifests())
+    yield layout.CONFIG
+    yield from chain(store.list(layout.KEYS), store.list(layout.SNAPSHOTS), store.list(layout.INDEX))
+    for prefix, wanted in ((layout.MANIFESTS, manifests), (layout.PACKS, used)):
+        listed = store.list(prefix)
+        yield from listed if everything else common(listed, wanted)

@@ -123,11 +123,16 @@ class RetryingReader:
 
 
 class RetryingWriter(RetryingReader):
-    """A WriteStore that tries again."""
+    """A WriteStore that tries again.
 
-    def __init__(self, inner: WriteStore, policy: RetryPolicy) -> None:
+    Args:
+        looks: whether it may read what it wrote; who only delivers may not.
+    """
+
+    def __init__(self, inner: WriteStore, policy: RetryPolicy, *, looks: bool = True) -> None:
         super().__init__(inner, policy)
         self._writer = inner
+        self._looks = looks
 
     def put(self, name: str, parts: Sequence[Buffer]) -> None:
         """See WriteStore. A name found taken after a failed attempt is ours if it holds the same bytes."""
@@ -136,7 +141,7 @@ class RetryingWriter(RetryingReader):
             try:
                 self._writer.put(name, parts)
             except ObjectExists:
-                if number == 0 or not self._holds(name, parts):
+                if number == 0 or not self._looks or not self._holds(name, parts):
                     raise
 
         self._policy.run(attempt)

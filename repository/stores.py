@@ -65,7 +65,8 @@ def open_writer(
     """A store that can be read and added to.
 
     Args:
-        handover: in a folder, nothing has to last (`repository.handover`).
+        handover: in a folder, nothing has to last (`repository.handover`). Nothing is read back, so that a role that
+            delivers needs no right to: after a lost answer the name is taken.
         create: for `init` only: make a missing folder; look whether the bucket can hold a vault.
 
     Raises:
@@ -88,7 +89,7 @@ def open_writer(
         store = MeasuredWriter(store, meter)
     if settings.max_mib_per_s:
         store = LimitedWriter(store, limits_of(settings, os.getpid()))
-    return RetryingWriter(store, policy)
+    return RetryingWriter(store, policy, looks=not handover)
 
 
 def open_pruner(

@@ -9,7 +9,7 @@ import msgspec
 
 from config.settings import Schedule
 from crypto.registry import Enrolled, Registry
-from scheduler import schedules
+from scheduler import schedules, verdicts
 from scheduler.errors import Refused
 from scheduler.lifecycle import WAITING, Job
 from scheduler.parts import Parts
@@ -73,7 +73,7 @@ def _jobs(parts: Parts, names: dict[bytes, str]) -> list[dict[str, Any]]:
             "finished": job.finished_ms or None,
             "attempts": job.attempts,
             "schedule": job.schedule,
-            "code": job.code,
+            "code": verdicts.code_of(job),
         }
         for job in parts.ledger.newest(MAX_JOBS)
         if job.vault in names

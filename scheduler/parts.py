@@ -20,8 +20,8 @@ class Publisher(Protocol):
             BrokerUnreachable: it is not there.
         """
 
-    def end_tickets(self, signed: str) -> None:
-        """Tell the key-broker that a job is over (`crypto.ticket.end`, as a task argument).
+    def end_tickets(self, job: bytes, signed: str) -> None:
+        """Tell the key-broker, and workers that look, that a job is over (`crypto.ticket.end`, as a task argument).
 
         Raises:
             BrokerUnreachable: it is not there.

@@ -5,8 +5,9 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from config.broker import BrokerSettings
-from config.queues import JOB_OVER, queue_of_task, station, status_key
+from config.queues import JOB_OVER, over_key, queue_of_task, station, status_key
 from crypto.registry import SCHEDULER
+from scheduler.lifecycle import TICKET_LIFETIME_MS
 from workers.lists import BrokerUnreachable, Lists
 from workers.task import send
 
@@ -30,9 +31,10 @@ class BrokerPublisher(Lists):
         """See `Publisher`."""
         self._send(task, ticket, spec, expires_s=expires_s, queue=station(queue_of_task(task), host))
 
-    def end_tickets(self, signed: str) -> None:
-        """See `Publisher`."""
+    def end_tickets(self, job: bytes, signed: str) -> None:
+        """See `Publisher`; workers may look for as long as the job's last ticket is good."""
         self._send(JOB_OVER, signed)
+        self._set(over_key(job), signed, TICKET_LIFETIME_MS // 1000, "the end of a job")
 
     def _send(self, task: str, *args: str, expires_s: float | None = None, queue: str | None = None) -> None:
         try:
@@ -45,10 +47,13 @@ class BrokerPublisher(Lists):
 
     def publish_status(self, status: bytes) -> None:
         """See `Publisher`; a status that is older than STATUS_LIFE_S is gone."""
+        self._set(status_key(SCHEDULER), status, STATUS_LIFE_S, "the status")
+
+    def _set(self, key: str, value: str | bytes, life_s: int, what: str) -> None:
         try:
-            self._redis.set(status_key(SCHEDULER), status, ex=STATUS_LIFE_S)
+            self._redis.set(key, value, ex=life_s)
         except RedisError as error:
             raise BrokerUnreachable(
-                f"the status could not be put on the message broker: {type(error).__name__}",
+                f"{what} could not be put on the message broker: {type(error).__name__}",
                 remedy="check that the message broker is up",
             ) from error

@@ -6,14 +6,13 @@ from typing import Final
 
 import msgspec
 
-from config.queues import FINALIZE
 from crypto import canonical
 from crypto.certificate import ProcessSigned, verify_process
 from crypto.errors import CryptoError, OutOfScope
-from crypto.job import BACKUP, RESTORE
-from crypto.notes import WORKERS
+from crypto.job import BACKUP, PRUNE, RESTORE
+from crypto.notes import COMMIT_UNKNOWN, WORKERS
 from crypto.registry import Registry
-from crypto.report import ALIVE, DONE, FAILED, KINDS, PLANNED, REPORT_VERSION, SEGMENT, Report
+from crypto.report import ALIVE, DONE, FAILED, KINDS, PLANNED, READY, REPORT_VERSION, SEGMENT, Report
 from crypto.signing import Domain
 from scheduler import dispatch, lifecycle, verdicts
 from scheduler.errors import Dropped
@@ -42,10 +41,11 @@ def report(parts: Parts, text: object, now_ms: int) -> Job:
     1. It is signed by a process of an enrolled worker.
     2. Its numbers are within their limits.
     3. Its job is known, of the worker's role and host, and of a vault that the worker is enrolled for.
-    4. It is about the present attempt of an unfinished job.
+    4. It is about the present attempt of an unfinished job; or it says that a job of which nobody knew is done.
     5. It was not counted before.
 
     A backup's last step is woken when every segment has been told of: no worker has to look for the others' results.
+    Its ticket alone lets a worker commit, and the same change of the ledger makes the job one that cannot be cancelled.
 
     Raises:
         Dropped: it is not, or was; nothing changed.
@@ -58,22 +58,34 @@ def report(parts: Parts, text: object, now_ms: int) -> Job:
     _check_worker(registry, found, known)  # 3
     with parts.ledger.transaction():
         job = parts.ledger.get(found.body.job)
-        if job is None or job.over or found.body.fence != job.fence or not job.claimed:  # 4
+        if job is None or not (_is_present(job, found.body) or _settles(job, found.body)):  # 4
             raise Dropped(
                 f"a report on fence {found.body.fence} of job {found.body.job.hex()} comes too late"
             )
         if not parts.ledger.first_time(job.id, found.body.id):  # 5
             raise Dropped("the report was counted before")
         before, job = job, _apply(parts, job, found.body, now_ms)
+        ready = _is_ready(before, job, found.body.kind)
+        if ready:
+            job = lifecycle.committing(job)
         if job.over:
             dispatch.store_end(parts, job)
         else:
             parts.ledger.update(job)
     if job.over:
         verdicts.announce(parts, job)
-    elif _has_last_step(before, job):
-        dispatch.wake(parts, registry, job, FINALIZE, now_ms, FINALIZE_PATIENCE_MS)
+    elif ready:
+        dispatch.commit(parts, registry, job, now_ms, FINALIZE_PATIENCE_MS)
     return job
+
+
+def _is_present(job: Job, body: Report) -> bool:
+    return not job.over and body.fence == job.fence and job.claimed
+
+
+def _settles(job: Job, body: Report) -> bool:
+    """Whether a report says what became of a commit that was given up: its snapshot is there, whoever made it."""
+    return job.code == COMMIT_UNKNOWN and body.kind == DONE and body.fence <= job.fence
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -125,9 +137,14 @@ def _check_worker(registry: Registry, found: Found, job: Job | None) -> None:
 
 def _apply(parts: Parts, job: Job, body: Report, now_ms: int) -> Job:
     job = lifecycle.heard(job, now_ms, body.kms_calls)
-    if body.kind == ALIVE:
+    if body.kind in (ALIVE, READY):
         return job
     if body.kind == PLANNED:
+        if job.kind == PRUNE:
+            # Whoever comes into the ledger from now on finds the mark. A second delivery says nothing new.
+            if job.barrier:
+                return job
+            return msgspec.structs.replace(job, segments=body.segments, barrier=parts.ledger.newest_row())
         done = parts.ledger.count_segments(job.id, job.fence, body.segments)
         job = msgspec.structs.replace(job, segments=body.segments, segments_done=done)
         return _ended_if_delivered(job, now_ms)
@@ -152,7 +169,7 @@ def _ended_if_delivered(job: Job, now_ms: int) -> Job:
     return job
 
 
-def _has_last_step(before: Job, job: Job) -> bool:
+def _is_ready(before: Job, job: Job, kind: str) -> bool:
     """Whether a backup has just become complete: the last of its segments was told, or that there are no more."""
-    complete = 0 < job.segments == job.segments_done
-    return job.kind == BACKUP and not job.over and complete and before.segments_done < job.segments
+    complete = 0 < job.segments == job.segments_done and before.segments_done < job.segments
+    return job.kind == BACKUP and not job.over and (complete or kind == READY)

@@ -7,7 +7,7 @@ from crypto.errors import Malformed
 from crypto.job import JobRequest
 from crypto.notes import Verdict
 from crypto.registry import Enrolled, Registry
-from scheduler import answers, dispatch, lifecycle, requests, verdicts
+from scheduler import answers, dispatch, lifecycle, prunes, requests, verdicts
 from scheduler.errors import Dropped, Refused
 from scheduler.lifecycle import CLAIM_MS, TICKET_LIFETIME_MS, Job
 from scheduler.parts import Parts
@@ -68,6 +68,9 @@ def _start(parts: Parts, registry: Registry, operator: Enrolled, request: JobReq
     spec = requests.open_request_spec(parts.identity, request)  # 8
     requests.check_repository(vault, spec)  # 9
     host = requests.host_of(vault, spec)
+    if isinstance(spec, job.PruneSpec):
+        prunes.require_known(parts.ledger, vault.id, now_ms)
+        spec = prunes.prepared(parts.ledger, vault.id, spec)
     started = Job(
         id=request.job,
         kind=request.kind,
@@ -96,14 +99,14 @@ def _start(parts: Parts, registry: Registry, operator: Enrolled, request: JobReq
 
 
 def _cancel(parts: Parts, request: JobRequest, known: Job, now_ms: int) -> Job:
-    """Call a job off, if the request is fresh and the job not over; returns it as it is afterwards."""
+    """Call a job off, if the request is fresh and the job neither over nor being committed; returns what it is then."""
     try:
         requests.check_fresh(request, now_ms)
     except Refused:
         return known
     with parts.ledger.transaction():
         current = parts.ledger.get(known.id) or known
-        if current.over:
+        if current.over or current.committing:
             return current
         current = lifecycle.cancelled(current, now_ms)
         dispatch.store_end(parts, current)

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from crypto import canonical, notes, ticket
-from crypto.notes import Letter, Verdict
+from crypto.notes import COMMIT_UNKNOWN, COMMITTING, Letter, Verdict
 from scheduler.errors import Refused
 from scheduler.kinds import KINDS
 from scheduler.lifecycle import DONE, FAILED, INTERRUPTED, LOST, MAX_ATTEMPTS, NO_WORKER, QUEUED, WAITING, Job
@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 UNKNOWN: Final = "unknown"
 VAULT_UNKNOWN: Final = "vault-unknown"
+NO_STACK: Final = "no-stack"
 
 _FAILURES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -26,6 +27,14 @@ _FAILURES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "see `strongroom status`: the worker of its role does not run",
         ),
         LOST: (f"its workers fell silent in {MAX_ATTEMPTS} attempts", "see the workers' logs"),
+        COMMIT_UNKNOWN: (
+            "the backup ended while its snapshot was being written",
+            "see `strongroom snapshots`: the snapshot is there, whole, or it is not",
+        ),
+        NO_STACK: (
+            "a backup of this vault, or a restore, waits for its stack, and may need what would be removed",
+            "run `strongroom up`, and prune when it has ended: see `strongroom jobs`",
+        ),
         VAULT_UNKNOWN: ("the job's vault is no longer registered", "attach the vault again"),
     }
 )
@@ -37,7 +46,12 @@ def standing(job: Job) -> Verdict:
     """The verdict on a job as it stands in the ledger."""
     message, remedy = _FAILURES.get(job.code, _OF_WORKER) if job.state == FAILED else ("", "")
     state = QUEUED if job.state == WAITING else job.state
-    return Verdict(job.id, state, job.code, message, remedy, job.kms_calls, job.attempts, job.outcome)
+    return Verdict(job.id, state, code_of(job), message, remedy, job.kms_calls, job.attempts, job.outcome)
+
+
+def code_of(job: Job) -> str:
+    """Why it ended as it did; of one that has not ended, whether it still can be called off."""
+    return COMMITTING if job.committing and not job.over else job.code
 
 
 def unknown(job: bytes) -> Verdict:
@@ -77,11 +91,14 @@ def announce(parts: Parts, job: Job) -> None:
 def end_tickets(parts: Parts, job: Job) -> None:
     """Have the key-broker refuse the tickets of a job that is over: a copy of its messages must open nothing.
 
+    Workers that deliver for it see it as well, and stop.
+
     Should this be lost, they end by their own time and budget.
     """
     if not KINDS[job.kind].operations:
         return
     try:
-        parts.publisher.end_tickets(canonical.to_text(canonical.encode(ticket.end(parts.identity, job.id))))
+        signed = canonical.to_text(canonical.encode(ticket.end(parts.identity, job.id)))
+        parts.publisher.end_tickets(job.id, signed)
     except BrokerUnreachable as error:
         logger.warning("the tickets of job %s end by their time: %s", job.id.hex(), error.message)

@@ -1,5 +1,8 @@
 """The lists beside the queues: answers of the key-broker, letters to a client. Plain Valkey commands, no Celery."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
@@ -7,7 +10,7 @@ from redis.exceptions import RedisError
 from config.broker import BrokerSettings, redis_arguments
 from config.celery_settings import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S
 from config.errors import StrongroomError
-from config.queues import notes_list
+from config.queues import HERE, LEFT, notes_list, over_key, taken_key
 from workers.tls import VerifiedConnection
 
 LETTER_LIFE_MS = 60 * 60 * 1000
@@ -16,6 +19,21 @@ LETTER_LIFE_MS = 60 * 60 * 1000
 
 class BrokerUnreachable(StrongroomError):
     """Valkey does not answer, or refuses the command."""
+
+
+class Followed(NamedTuple):
+    """What is said of a restore.
+
+    Attributes:
+        over: the scheduler's signed word that it has ended, or b"".
+        here, left: whether its requester follows it, or has said that it does no more.
+        taken: how many parcels of each segment that was asked about.
+    """
+
+    over: bytes
+    here: bool
+    left: bool
+    taken: list[int]
 
 
 class Lists:
@@ -54,6 +72,23 @@ class Lists:
                 pipe.execute()
         except RedisError as error:
             raise _unreachable(error) from error
+
+    def followed(self, job: bytes, segments: Sequence[int]) -> Followed:
+        """What scheduler and requester say of a restore, in one round trip.
+
+        Raises:
+            BrokerUnreachable: it cannot be read.
+        """
+        try:
+            with self._redis.pipeline(transaction=False) as pipe:
+                pipe.get(over_key(job))
+                pipe.hmget(taken_key(job), [HERE, *map(str, segments)])
+                over, (here, *taken) = pipe.execute()
+        except RedisError as error:
+            raise _unreachable(error) from error
+        left = here == LEFT
+        counts = [int(count) if count is not None and count.isdigit() else 0 for count in taken]
+        return Followed(over or b"", here is not None and not left, left, counts)
 
     def wait(self, name: str, timeout_s: float) -> bytes | None:
         """The next element of a list, or None when none came in time.

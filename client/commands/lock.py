@@ -10,7 +10,7 @@ from client.errors import BadArgument, JobFailed
 from client.installation import Installation
 from client.job import Job
 from client.output import EXIT_INCOMPLETE, json_line, json_option, summary
-from client.progress import Tally, meter
+from client.progress import OBJECTS, Tally, meter
 from client.session import open_session
 from crypto import job as jobs
 
@@ -40,7 +40,10 @@ def extend(ctx: click.Context, vault: str, as_json: bool) -> None:
     def make_spec(requester: bytes) -> jobs.Spec:
         return jobs.ExtendSpec(entry.repo, requester)
 
-    with open_session(installation) as session, meter("extending", wanted=not as_json) as shown_on:
+    with (
+        open_session(installation) as session,
+        meter("extending", wanted=not as_json, of=OBJECTS) as shown_on,
+    ):
         finished = Job(session, jobs.EXTEND, entry.id, make_spec).run(Tally(shown_on).hear)
     try:
         found: dict[str, Any] = json.loads(finished.json)

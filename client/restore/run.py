@@ -19,6 +19,7 @@ from client.listing import OnSnapshot, untold
 from client.progress import Meter, Silent, silent
 from client.restore.audit import name_missing
 from client.restore.finish import Finisher
+from client.restore.following import Following
 from client.restore.messages import EndSegment, SegmentReport, Take, Took
 from client.restore.opener import OpenerTask
 from client.restore.pool import OpenerLost, OpenerPool
@@ -31,8 +32,8 @@ from crypto import job as jobs
 from crypto import notes
 from sources.source import Note
 
-_BUSY_POLL_S = 0.1
-"""How long to wait for a letter while openers work: their answers are read in between."""
+_BUSY_POLL_S = 0.01
+"""How long to wait for an answer of the openers before the next look for a letter: workers wait for both."""
 
 
 class Restored(NamedTuple):
@@ -57,6 +58,11 @@ class _Segment:
     reported: bool = False
     failed: set[bytes] = field(default_factory=set)
     failures: int = 0
+
+    @property
+    def done_with(self) -> int:
+        """How many of its parcels were opened, or found damaged."""
+        return len(self.opened) + len(self.damaged)
 
     @property
     def whole(self) -> bool:
@@ -91,6 +97,8 @@ class Restore:
         self._meter: Meter = Silent()
         self._delivery = self._snapshot = ""
         self._job = Job(session, jobs.RESTORE, wanted.vault.id, self._spec_for)
+        self._following = Following(session.publisher, self._job.id)
+        self._over = False
 
     def run(self, open_meter: Callable[[], AbstractContextManager[Meter]] = silent) -> Restored:
         """Do it. What could be delivered is in place afterwards, also when the job failed on the way.
@@ -107,8 +115,9 @@ class Restore:
         try:
             with ExitStack() as cleanup:
                 self._delivery = cleanup.enter_context(
-                    delivery_area(self._session.installation, self._job.id)
+                    delivery_area(self._session.installation, self._job.id, lambda: self._over)
                 )
+                cleanup.callback(self._leave)
                 pool = OpenerPool(self._task(), cpu_count())
                 cleanup.callback(pool.close)
                 self._meter = cleanup.enter_context(open_meter())
@@ -151,6 +160,10 @@ class Restore:
             segment.whole for segment in self._segments.values()
         )
 
+    def _leave(self) -> None:
+        if not self._over:
+            self._following.leave()
+
     def _spec_for(self, requester: bytes) -> jobs.Spec:
         wanted = self._wanted
         return jobs.RestoreSpec(
@@ -162,6 +175,7 @@ class Restore:
             wanted.excludes,
             area_of(self._session.installation),
             wanted.filter,
+            following=True,
         )
 
     def _task(self) -> OpenerTask:
@@ -176,15 +190,18 @@ class Restore:
         )
 
     def _follow(self, pool: OpenerPool) -> None:
+        self._following.tell()
         self._job.submit()
         while True:
-            event = self._job.next(_BUSY_POLL_S if pool.busy else POLL_S)
+            event = self._job.next(0.0 if pool.busy else POLL_S)
             if isinstance(event, Finished):
+                self._over = True
                 self._kms_calls = event.kms_calls
                 self._finisher.fail(event.errors)
                 return
             self._hear(pool, event)
-            self._read(pool, 0.0)
+            self._read(pool, _BUSY_POLL_S if event is None and pool.busy else 0.0)
+            self._following.tell()
 
     def _hear(self, pool: OpenerPool, note: notes.Note | None) -> None:
         if isinstance(note, notes.Planned):
@@ -228,6 +245,8 @@ class Restore:
             segment.heard.add(sequence)
             now_ms = time.time_ns() // 1_000_000
             pool.give(Take(number, sequence, now_ms, bytes.fromhex(self._snapshot)))
+        else:
+            self._following.took(number, segment.done_with)  # perhaps the worker has not heard of it
 
     def _read(self, pool: OpenerPool, timeout_s: float) -> None:
         for answer in pool.answers(timeout_s):
@@ -240,6 +259,8 @@ class Restore:
                 segment.damaged[answer.sequence] = answer.trouble
             else:
                 self._took(segment, answer)
+            if isinstance(answer, Took):
+                self._following.took(answer.segment, segment.done_with)
         self._show()
 
     def _took(self, segment: _Segment, answer: Took) -> None:

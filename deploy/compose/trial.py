@@ -46,7 +46,10 @@ REFUSALS: Final = {
         "put_object(Bucket='repository', Key='documents/packs/x', IfNoneMatch='*')",
         "delete_object(Bucket='repository', Key=key)",
     ),
-    "maintenance": ("delete_object(Bucket='repository', Key='documents/keys/chunk-id')",),
+    "maintenance": (
+        "delete_object(Bucket='repository', Key='documents/keys/chunk-id')",
+        "delete_object(Bucket='repository', Key=key)",
+    ),
     "client": (
         "get_object(Bucket='repository', Key=key)",
         "list_objects_v2(Bucket='repository', Prefix='documents/')",
@@ -54,9 +57,13 @@ REFUSALS: Final = {
 }
 """What each role tries in the local S3 with its own keys, and must not be let; `key` is a pack of the repository."""
 PYTHON: Final = "/opt/strongroom/.venv/bin/python"
+# As the workers' own client: the local S3 denies all writes whose checksum follows the body, whatever the policy.
 CLIENT: Final = """
-import boto3, botocore.exceptions, sys
-client = boto3.client("s3", endpoint_url="https://s3:8333", verify="/run/secrets/ca.crt", region_name="us-east-1")
+import boto3, botocore.config, botocore.exceptions, sys
+config = botocore.config.Config(request_checksum_calculation="when_required")
+client = boto3.client(
+    "s3", endpoint_url="https://s3:8333", verify="/run/secrets/ca.crt", region_name="us-east-1", config=config
+)
 """
 FIRST_PACK: Final = (
     CLIENT
@@ -65,6 +72,8 @@ found = client.list_objects_v2(Bucket="repository", Prefix=sys.argv[1], MaxKeys=
 print(found["Contents"][0]["Key"])
 """
 )
+CONTROL: Final = CLIENT + "client.put_object(Bucket='delivery', Key='parcels/control')"
+"""What the restore worker may: so it is not the words in which the others try it that are refused."""
 ATTEMPT: Final = (
     CLIENT
     + """
@@ -214,6 +223,7 @@ def check_networks(trial: Trial) -> None:
 def check_store(trial: Trial) -> None:
     """Each role's keys for the local S3 are good for what the role does, and for nothing else."""
     pack = trial.a_pack("documents")
+    run(trial.docker, "exec", trial.containers("restore")[0], PYTHON, "-c", CONTROL)
     for role, calls in REFUSALS.items():
         for call in calls:
             words = (PYTHON, "-c", ATTEMPT, call, pack)

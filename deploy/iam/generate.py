@@ -3,7 +3,7 @@
     python -m deploy.iam.generate                                     # the committed files, with example names
     python -m deploy.iam.generate --names mine.json --out /tmp/mine   # ready to put, with the names of `mine.json`
 
-`mine.json` holds fields of `deploy.iam.table.Names`.
+`mine.json` holds fields of `deploy.iam.names.Names`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from typing import Any, Final
 
 import msgspec
 
-from deploy.iam.table import DOCUMENTS, Document, Names, Statement
+from deploy.iam.names import Names
+from deploy.iam.statement import Document, Statement
+from deploy.iam.table import DOCUMENTS
 
 HERE: Final = Path(__file__).parent
 VERSION: Final = "2012-10-17"

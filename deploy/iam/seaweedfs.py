@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.iam.generate import policy
-from deploy.iam.table import DOCUMENTS, Names
+from deploy.iam.names import Names
+from deploy.iam.table import DOCUMENTS
 
 OUT: Final = Path(__file__).parents[1] / "compose" / "s3"
 ACCOUNT: Final = "000000000000"
@@ -40,6 +41,18 @@ def bucket_policy(name: str, names: Names) -> dict[str, Any]:
     document = policy(next(each for each in DOCUMENTS if each.name == name), here)
     kept = [each for each in document["Statement"] if not _unknown(each)]
     return {"Version": document["Version"], "Statement": [_translated(each) for each in kept]}
+
+
+def role_policy(role: str, sid: str, bucket: str, names: Names) -> dict[str, Any]:
+    """A statement of a role's own policy, said by a bucket: for buckets that have no document in the table."""
+    document = policy(next(each for each in DOCUMENTS if each.name == role), names)
+    row = next(each for each in document["Statement"] if each["Sid"] == sid)
+    here = [arn for arn in row["Resource"] if arn.partition(":::")[2].partition("/")[0] == bucket]
+    user = f"arn:aws:iam::{ACCOUNT}:user/{role}"
+    return {
+        "Version": document["Version"],
+        "Statement": [{**row, "Principal": {"AWS": [user]}, "Resource": here}],
+    }
 
 
 def unsaid(name: str, names: Names) -> list[str]:

@@ -1,8 +1,9 @@
 """`make systemd-test`: the units under a live systemd, installed as docs/operations.md says, in a container of its own.
 
-`trial.sh` installs and makes a backup, a restore and a check with every role a unit; this looks at what systemd made of
-the sandboxes, kills each role, sees it come back, and stops all. Needs what `make compose-test` needs, and an engine
-that gives a container CAP_SYS_ADMIN.
+`trial.sh` installs and makes a backup, a restore and a check with every role a unit, `trial-bucket.sh` a restore by way
+of a bucket, for which one role is given keys; this looks at what systemd made of the sandboxes and who can read those
+keys, kills each role, sees it come back, and stops all. Needs what `make compose-test` needs, and an engine that gives
+a container CAP_SYS_ADMIN.
 """
 
 import re
@@ -41,6 +42,8 @@ UNITS: Final = {
     "strongroom-monitor": "strongroom-monitor",
 }
 """Units and their users."""
+KEYS_OF: Final = "strongroom-restore"
+"""The unit to which trial-bucket.sh gives keys of the store."""
 MAX_EXPOSURE: Final = 2.5
 """As in tests/deploy/test_systemd.py, where it is judged from the files."""
 READ_EVERYTHING: Final = 1 << 2
@@ -84,6 +87,7 @@ class Machine:
             ("deploy/systemd/.", "/srv/units/"),
             ("deploy/compose/valkey.conf", "/srv/units/"),
             ("config/examples", "/srv/units/examples"),
+            ("docs/operations.md", "/srv/units/"),
         ):
             run(self._docker, "cp", f"{ROOT}/{source}", f"{NAME}:{target}")
 
@@ -105,7 +109,7 @@ def check_sandbox(machine: Machine, unit: str, user: str) -> None:
         if ":\t" in line
     )
     uid = machine.run("id", "-u", user)
-    inside = ("nsenter", "--target", pid, "--mount", "setpriv", "--reuid", uid, "--clear-groups")
+    inside = ("nsenter", "--target", pid, "--mount", *_as(user, unit))
     expected = READ_EVERYTHING if "backup" in unit else 0
     others = [each for each in UNITS if each != unit]
     facts = {
@@ -117,7 +121,14 @@ def check_sandbox(machine: Machine, unit: str, user: str) -> None:
         "a root that is read-only": not machine.works(
             "nsenter", "--target", pid, "--mount", "touch", "/usr/x"
         ),
-        "no secrets in /etc": not machine.works(*inside, "ls", "/etc/strongroom/secrets"),
+        "no secrets in /etc": not machine.works(
+            *inside, "cat", f"/etc/strongroom/secrets/{_home(unit)}.password"
+        ),
+        "nobody else's home": not any(
+            machine.works(*inside, "cat", f"/var/lib/strongroom/{_home(each)}/config.toml")
+            for each in others
+            if UNITS[each] != user or "backup" in unit
+        ),
         "nobody else's credentials": not any(
             machine.works(*inside, "ls", f"/run/credentials/{each}.service") for each in others
         ),
@@ -133,6 +144,41 @@ def check_sandbox(machine: Machine, unit: str, user: str) -> None:
     if found is None or float(found[1]) > MAX_EXPOSURE:
         raise Failed(f"{unit}: {judged[-300:]}")
     say(f"{unit}: sandboxed; exposure {found[1]} of 10")
+
+
+def check_keys(machine: Machine) -> None:
+    """The keys of the store are the restore worker's, and no other role's process or user can read them.
+
+    A user is also tried from outside its units; but not the restore worker's own, which other workers have as well here
+    because they share folders: between them it is systemd that hides each one's credentials.
+    """
+    given = f"/run/credentials/{KEYS_OF}.service/aws"
+    places = (given, "/etc/strongroom/secrets/restore.aws")
+    inside = ("nsenter", "--target", machine.pid(KEYS_OF), "--mount", *_as(UNITS[KEYS_OF]))
+    # What the process itself shows of its environment is overwritten by its title.
+    environment = machine.run("systemctl", "show", "--property=Environment", "--value", KEYS_OF).split()
+    facts = {
+        "named to its processes": f"AWS_SHARED_CREDENTIALS_FILE={given}" in environment,
+        "readable there": machine.works(*inside, "cat", given),
+        "there only": not any(machine.works(*inside, "cat", place) for place in places[1:]),
+    }
+    for unit, user in UNITS.items():
+        if unit != KEYS_OF:
+            there = ("nsenter", "--target", machine.pid(unit), "--mount", *_as(user, unit))
+            facts[f"hidden from {unit}"] = not any(machine.works(*there, "cat", place) for place in places)
+    for user in set(UNITS.values()) - {UNITS[KEYS_OF]}:
+        facts[f"refused to {user}"] = not any(machine.works(*_as(user), "cat", place) for place in places)
+    if not all(facts.values()):
+        raise Failed(f"keys of {KEYS_OF}: not {[name for name, holds in facts.items() if not holds]}")
+    say(f"keys of a bucket for {KEYS_OF}: there and nowhere else, {len(facts)} looks")
+
+
+def _as(user: str, unit: str = "") -> tuple[str, ...]:
+    """Words before a command that is run as a user; in place of a unit, with what it may beyond its user."""
+    more = (
+        ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search") if "backup" in unit else ()
+    )
+    return ("setpriv", "--reuid", user, "--regid", user, "--clear-groups", *more)
 
 
 def _home(unit: str) -> str:
@@ -161,8 +207,11 @@ def play(machine: Machine) -> None:
     say("installed; a backup, a restore and a check with every role a unit:")
     for line in done.splitlines():
         say(f"   {line}")
+    for line in machine.run("sh", "/srv/units/trial-bucket.sh").splitlines():
+        say(f"   by way of a bucket: {line}")
     for unit, user in UNITS.items():
         check_sandbox(machine, unit, user)
+    check_keys(machine)
     for unit in UNITS:
         check_restart(machine, unit)
     say("each role was killed and came back")

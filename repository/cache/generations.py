@@ -35,7 +35,7 @@ class Generations:
             CacheUnusable: the folder cannot be made or written, or is not ours alone.
         """
         try:
-            _make_private(self.folder)
+            make_private(self.folder)
             lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise unusable(error.strerror) from error
@@ -110,7 +110,7 @@ def unusable(why: str | None) -> CacheUnusable:
     )
 
 
-def _make_private(folder: Path) -> None:
+def make_private(folder: Path) -> None:
     """Make the folder and those above it, each for us alone.
 
     Raises:
@@ -118,7 +118,7 @@ def _make_private(folder: Path) -> None:
         OSError: the system refuses.
     """
     if not folder.parent.exists():
-        _make_private(folder.parent)
+        make_private(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
     if not _is_private(folder):
         raise unusable(f"{folder.name} is not ours alone")

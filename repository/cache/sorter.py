@@ -1,6 +1,7 @@
-"""Sorts more chunk records than there is memory for: dealt into buckets by their first 12 bits, in files if need be.
+"""Sorts more records than there is memory for: dealt into buckets by their first 12 bits, in files if need be.
 
-Ids are keyed hashes, so the buckets come out alike; each is small enough to be sorted in memory.
+A record begins with an id. Ids are keyed hashes or random, so the buckets come out alike; each is small enough to be
+sorted in memory.
 """
 
 import shutil
@@ -19,16 +20,18 @@ IN_MEMORY: Final = 24 << 20
 
 
 class Sorter:
-    """Takes records of `records.LENGTH` bytes in any order and gives them back sorted, each id once.
+    """Takes records of one length in any order and gives them back sorted.
 
     Args:
         folder: for the files; made when memory does not do, and removed at the end. Must not be there.
         in_memory: bytes of records to keep in memory.
+        length: bytes of a record; by default one of a chunk (`repository.cache.records`).
     """
 
-    def __init__(self, folder: Path, in_memory: int = IN_MEMORY) -> None:
+    def __init__(self, folder: Path, in_memory: int = IN_MEMORY, length: int = LENGTH) -> None:
         self._folder = folder
-        self._most = in_memory // LENGTH
+        self._length = length
+        self._most = in_memory // length
         self._records: list[bytes] = []
         self._spilled = False
 
@@ -57,14 +60,29 @@ class Sorter:
         Raises:
             OSError: the files cannot be written or read.
         """
+        for piece in self._pieces():
+            yield from _unique(piece)
+
+    def records(self) -> Iterator[bytes]:
+        """All records, in order.
+
+        Raises:
+            OSError: as `items`.
+        """
+        for piece in self._pieces():
+            yield from piece
+
+    def _pieces(self) -> Iterator[list[bytes]]:
+        """The records in order, a bucket at a time: equal ids are in one piece."""
         if not self._spilled:
-            yield from _in_order(self._records)
+            yield sorted(self._records)
             return
         self._spill()
+        length = self._length
         for number in range(BUCKETS):
             file = self._file(number)
             data = file.read_bytes() if file.exists() else b""
-            yield from _in_order([data[at : at + LENGTH] for at in range(0, len(data), LENGTH)])
+            yield sorted([data[at : at + length] for at in range(0, len(data), length)])
 
     def _spill(self) -> None:
         if not self._spilled:
@@ -82,9 +100,9 @@ class Sorter:
         return self._folder / f"{number:03x}"
 
 
-def _in_order(records: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+def _unique(records: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
     before = b""
-    for record in sorted(records):
+    for record in records:
         chunk_id = record[:CHUNK_ID]
         if chunk_id != before:
             yield chunk_id, record[CHUNK_ID:]

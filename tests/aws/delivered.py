@@ -11,7 +11,8 @@ from typing import Any
 
 from crypto.keyrecord import DEK, encryption_context
 from deploy.iam.generate import policy
-from deploy.iam.table import DOCUMENTS, Names
+from deploy.iam.names import Names
+from deploy.iam.table import DOCUMENTS
 from tests.aws.iam import Credentials, Role
 from tests.aws.keys import Key
 from tests.aws.policy import Policy

@@ -2,6 +2,8 @@ import fcntl
 import os
 import secrets
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -57,6 +59,43 @@ def test_folders_of_dead_commands_are_removed_and_of_living_ones_are_not(tmp_pat
         assert not dead.exists()
         assert (living / "0-0").exists()
     os.close(lock)
+
+
+def strange_area(area: Path) -> None:
+    area.mkdir()
+
+
+def no_text(area: Path) -> None:
+    area.write_bytes(b"\xff\xfe file:")
+
+
+def no_place(area: Path) -> None:
+    area.write_text("ftp://somewhere")
+
+
+def nobody_writes(area: Path) -> None:
+    os.mkfifo(area)
+
+
+def pointing_elsewhere(area: Path) -> None:
+    area.symlink_to("/proc/self/mem")
+
+
+@pytest.mark.parametrize("plant", [strange_area, no_text, no_place, nobody_writes, pointing_elsewhere])
+def test_strange_things_among_deliveries_are_left_alone(
+    tmp_path: Path, plant: Callable[[Path], None]
+) -> None:
+    home = Home(tmp_path)
+    dead, kept = home.delivery / ("00" * 16), home.delivery / "kept"
+    for folder in (dead, kept):
+        folder.mkdir(parents=True)
+        (folder / "file").write_bytes(b"precious")
+    plant(dead / ".area")
+    (home.delivery / ("22" * 16)).write_bytes(b"a file where a job's folder should be")
+    with delivery_area(installation(tmp_path), JOB) as uri:
+        assert uri == home.delivery.as_uri()
+    assert [(folder / "file").read_bytes() for folder in (dead, kept)] == [b"precious"] * 2
+    assert sorted(os.listdir(home.delivery)) == ["00" * 16, "22" * 16, "kept"]
 
 
 def test_a_folder_that_another_command_sweeps_before_it_is_locked_is_made_again(tmp_path: Path):
@@ -127,7 +166,29 @@ def test_what_a_dead_command_left_in_a_bucket_is_removed_by_the_next(tmp_path: P
     assert list(open_pruner(area).list("")) == [parcel_name(JOB, 0, 0)]
     with delivery_area(installation(tmp_path), bytes(16)):  # wherever the next one delivers to
         assert list(open_pruner(area).list("")) == []
-    assert list(Home(tmp_path).delivery.iterdir()) == []
+    look_again(tmp_path, area)
+
+
+def test_what_comes_after_a_cancel_is_removed_by_a_later_command(tmp_path: Path, area: str):
+    with delivery_area(installation(tmp_path, area), JOB, lambda: False) as uri:
+        worker = open_writer(uri)
+        worker.put(parcel_name(JOB, 0, 0), [b"parcel"])
+    assert list(worker.list("")) == []
+    look_again(tmp_path, area)
+
+
+def look_again(root: Path, area: str) -> None:
+    """Two commands after one that was cut short: the first comes soon, the other when every worker has stopped."""
+    deliveries = Home(root).delivery
+    for settled in (False, True):
+        open_writer(area).put(parcel_name(JOB, 0, 1), [b"a worker was sending it"])
+        marks = list(deliveries.glob("*/.cleared"))
+        assert len(marks) == 1
+        if settled:
+            os.utime(marks[0], (0, time.time() - delivery.SETTLE_S - 1))
+        with delivery_area(installation(root), bytes(16)):
+            assert list(open_pruner(area).list("")) == []
+    assert list(deliveries.iterdir()) == []
 
 
 def test_parcels_in_another_folder(tmp_path: Path):

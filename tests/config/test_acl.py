@@ -123,7 +123,25 @@ def test_answers_are_written_only_by_who_gives_them(server: Server, name: str) -
 @pytest.mark.parametrize("name", READERS)
 def test_answers_are_read_only_by_who_waits_for_them(server: Server, name: str) -> None:
     assert {user for user in USERS if allowed(server, user, "BLPOP", name, "0.01")} == READERS[name]
+    takers = READERS[name] & {queues.CLIENT}
+    assert {user for user in USERS if allowed(server, user, "LPOP", name)} == takers
     assert not any(allowed(server, user, "LRANGE", name, "0", "-1") for user in USERS)
+
+
+def test_what_was_taken_is_said_by_the_client_and_read_by_restore_workers(server: Server) -> None:
+    name = f"taken:{JOB}"
+    for command in (("HSET", name, "here", "1"), ("HDEL", name, "0"), ("PEXPIRE", name, "9999")):
+        assert {user for user in USERS if allowed(server, user, *command)} == {queues.CLIENT}
+    assert {user for user in USERS if allowed(server, user, "HMGET", name, "here")} == {queues.RESTORE}
+    assert not any(allowed(server, user, "HGETALL", name) for user in USERS)
+    server.admin.flushall()
+
+
+def test_the_end_of_a_job_is_said_by_the_scheduler_and_read_by_restore_workers(server: Server) -> None:
+    name = f"over:{JOB}"
+    assert {user for user in USERS if allowed(server, user, "SET", name, "x")} == {queues.SCHEDULER}
+    assert {user for user in USERS if allowed(server, user, "GET", name)} == {queues.RESTORE}
+    server.admin.flushall()
 
 
 def test_a_status_is_written_by_its_role_and_read_by_the_client(server: Server) -> None:
@@ -198,8 +216,8 @@ def test_no_user_rules_the_server(server: Server, user: str, command: str) -> No
 
 
 KNOWN_COMMANDS = """
-    ping hello auth client|setname client|setinfo multi exec discard unwatch watch brpop blpop lpush rpush llen
-    hset hget hdel zadd zrem zcount zpopmin set get expire pexpire publish psubscribe punsubscribe
+    ping hello auth client|setname client|setinfo multi exec discard unwatch watch brpop blpop lpop lpush rpush llen
+    hset hget hmget hdel zadd zrem zcount zpopmin set get expire pexpire publish psubscribe punsubscribe
 """
 """Their work is that of their own arguments, or of what they remove: a million elements are not looked at for 50 bytes.
 

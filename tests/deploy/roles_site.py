@@ -16,8 +16,9 @@ from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 from crypto.registry import Registry
 from deploy.iam.generate import policy
-from deploy.iam.seaweedfs import bucket_policy
-from deploy.iam.table import DOCUMENTS, Names
+from deploy.iam.names import Names
+from deploy.iam.seaweedfs import bucket_policy, role_policy
+from deploy.iam.table import DOCUMENTS
 from tests.aws.delivered import Delivered
 from tests.aws.policy import Ask, Caller, Policy, Values, allowed
 from tests.aws.server import FakeAws
@@ -27,6 +28,8 @@ from tests.s3_server import PARCELS, REPOSITORY, S3Server
 
 SERVICE, CUSTOMER = "111122223333", "444455556666"
 VAULT = "docs"
+SOURCES, VERSIONED, TARGETS = "roles-source", "roles-versions", "roles-target"
+"""Buckets of the service's own account: two that are backed up, the second with versions, and one to restore to."""
 NAMES = Names(
     service_account=SERVICE,
     customer_account=CUSTOMER,
@@ -34,8 +37,16 @@ NAMES = Names(
     repository_prefix=f"{VAULT}/",
     delivery_bucket=PARCELS,
     delivery_prefix="parcels/",
+    source_buckets=(SOURCES, VERSIONED),
+    target_buckets=(TARGETS,),
 )
 STORE_ROLES = ("backup", "restore", "maintenance", "client")
+_MARKS = {
+    "repository": (REPOSITORY, "<repository_bucket>"),
+    "delivery": (PARCELS, "<delivery_bucket>"),
+    "source": (SOURCES, VERSIONED, "<source_arns>"),
+    "target": (TARGETS, "<target_arns>"),
+}
 _KEY = re.compile(r"Credential=AK([A-Z-]+)/")
 
 
@@ -51,12 +62,34 @@ class Call:
     def __str__(self) -> str:
         return f"{self.role}: {self.action} on {self.resource}"
 
+    @property
+    def place(self) -> str:
+        """What the bucket is for."""
+        return place_of(self.resource)
+
+
+def place_of(resource: str) -> str:
+    """What a bucket is for, by an ARN or by the name in the table that stands for ARNs."""
+    for place, marks in _MARKS.items():
+        if any(mark in resource for mark in marks):
+            return place
+    raise AssertionError(resource)
+
 
 def put_policies(s3: S3Server) -> None:
-    """The delivered bucket policies, as far as SeaweedFS reads them."""
+    """The delivered policies, as far as SeaweedFS reads them; makes the buckets that are sources and target."""
     admin = s3.client()
-    for bucket, document in ((REPOSITORY, "repository-bucket"), (PARCELS, "delivery-bucket")):
-        admin.put_bucket_policy(Bucket=bucket, Policy=json.dumps(bucket_policy(document, NAMES)))
+    for bucket in (SOURCES, VERSIONED, TARGETS):
+        admin.create_bucket(Bucket=bucket)
+    admin.put_bucket_versioning(Bucket=VERSIONED, VersioningConfiguration={"Status": "Enabled"})
+    policies = {
+        REPOSITORY: bucket_policy("repository-bucket", NAMES),
+        PARCELS: bucket_policy("delivery-bucket", NAMES),
+        **{bucket: role_policy("backup", "ReadSources", bucket, NAMES) for bucket in (SOURCES, VERSIONED)},
+        TARGETS: role_policy("client", "RestoreObjects", TARGETS, NAMES),
+    }
+    for bucket, made in policies.items():
+        admin.put_bucket_policy(Bucket=bucket, Policy=json.dumps(made))
 
 
 def calls_of(requests: list[Request]) -> list[Call]:
@@ -78,22 +111,35 @@ def _actions(request: Request, on_object: bool) -> list[str]:
     query = parse_qs(urlsplit(request.target).query, keep_blank_values=True)
     method = request.method
     if not on_object:
-        if "object-lock" in query:
-            return ["s3:GetBucketObjectLockConfiguration"]
-        if "uploads" in query:
-            return ["s3:ListBucketMultipartUploads"]
+        return [_on_bucket(request, query)]
+    if "tagging" in query:
         assert method == "GET", request
-        assert query["list-type"] == ["2"], request
-        return ["s3:ListBucket"]
+        return ["s3:GetObjectVersionTagging" if "versionId" in query else "s3:GetObjectTagging"]
     if "retention" in query:
         return ["s3:PutObjectRetention" if method == "PUT" else "s3:GetObjectRetention"]
     if method == "DELETE":
         return ["s3:AbortMultipartUpload" if "uploadId" in query else "s3:DeleteObject"]
+    if method == "GET" and "uploadId" in query:
+        return ["s3:ListMultipartUploadParts"]
     if method in {"GET", "HEAD"}:
-        return ["s3:GetObject"]
-    assert method in {"PUT", "POST"}, request
-    locking = ["s3:PutObjectRetention"] if "x-amz-object-lock-mode" in request.headers else []
-    return ["s3:PutObject", *locking]
+        return ["s3:GetObjectVersion" if "versionId" in query else "s3:GetObject"]
+    return _writing(request)
+
+
+def _on_bucket(request: Request, query: dict[str, list[str]]) -> str:
+    if "object-lock" in query:
+        return "s3:GetBucketObjectLockConfiguration"
+    if "uploads" in query:
+        return "s3:ListBucketMultipartUploads"
+    assert request.method == "GET", request
+    assert query["list-type"] == ["2"], request
+    return "s3:ListBucket"
+
+
+def _writing(request: Request) -> list[str]:
+    assert request.method in {"PUT", "POST"}, request
+    beside = {"x-amz-object-lock-mode": "s3:PutObjectRetention", "x-amz-tagging": "s3:PutObjectTagging"}
+    return ["s3:PutObject", *(action for header, action in beside.items() if header in request.headers)]
 
 
 def _context(request: Request) -> dict[str, Values]:
@@ -115,12 +161,16 @@ def document(name: str) -> dict[str, Any]:
 
 
 def is_allowed(call: Call) -> bool:
-    """Whether AWS would let it through under the delivered policies, service and customer in accounts apart."""
+    """Whether AWS would let it through under the delivered policies, service and customer in accounts apart.
+
+    Sources and target are in the service's account, where the role's own policy decides.
+    """
     arn = f"arn:aws:iam::{SERVICE}:role/strongroom-{call.role}"
     caller = Caller(SERVICE, arn, arn, (Policy.identity(document(call.role)),))
-    bucket = "delivery-bucket" if call.resource.startswith(f"arn:aws:s3:::{PARCELS}") else "repository-bucket"
     ask = Ask(call.action, call.resource, dict(call.context))
-    return allowed(caller, ask, Policy.resource(document(bucket)), CUSTOMER)
+    if call.place in ("source", "target"):
+        return allowed(caller, ask, None, SERVICE)
+    return allowed(caller, ask, Policy.resource(document(f"{call.place}-bucket")), CUSTOMER)
 
 
 class RolesSite:
@@ -142,7 +192,8 @@ class RolesSite:
         self.repo = (
             f"s3://{REPOSITORY}/{VAULT}?{urlencode(options | {'lock': 'governance', 'retention': '2h'})}"
         )
-        self.area = f"s3://{PARCELS}/parcels?{urlencode(options)}"
+        self._options = urlencode(options)
+        self.area = self.bucket(PARCELS, "parcels")
         settings = self.delivered.settings()
         reached = {
             "endpoint": settings["aws_endpoint"],
@@ -156,6 +207,10 @@ class RolesSite:
         self._start()
         self.client = self.hosts["client"]
         self.client.run("vault", "create", VAULT, "--repo", self.repo, "--kms", self.kms)
+
+    def bucket(self, name: str, prefix: str) -> str:
+        """URI of a place on the server, by way of the proxy."""
+        return f"s3://{name}/{prefix}?{self._options}"
 
     def close(self) -> None:
         """End the fake of AWS."""

@@ -2,12 +2,9 @@
 and what it must not do is refused it. The table of refusals is in docs/threat-model.md, "Least privilege".
 """
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +13,27 @@ import pytest
 from botocore.exceptions import ClientError
 
 from client.compare import compare
+from deploy.iam.kms import KEY_BROKER_TENANT
+from deploy.iam.roles import BACKUP, CLIENT, MAINTENANCE, RESTORE
 from deploy.iam.seaweedfs import COMPOSE, OUT, files, unsaid
-from deploy.iam.table import BACKUP, CLIENT, KEY_BROKER_TENANT, MAINTENANCE, RESTORE, Statement
+from deploy.iam.statement import Statement
 from tests.aws.pki import make_pki
-from tests.deploy.roles_site import NAMES, STORE_ROLES, VAULT, RolesSite, is_allowed, put_policies
-from tests.e2e.conftest import wait_for
+from tests.deploy.roles_site import (
+    NAMES,
+    SOURCES,
+    STORE_ROLES,
+    TARGETS,
+    VAULT,
+    VERSIONED,
+    RolesSite,
+    is_allowed,
+    place_of,
+    put_policies,
+)
+from tests.deploy.roles_work import OBJECTS, TAGS, World, work
 from tests.e2e.hosts import Site
 from tests.repository.s3.proxy import proxy
 from tests.s3_server import PARCELS, REPOSITORY, S3Server
-
-BIG = 20 << 20
-"""Sent in parts."""
-
-
-@dataclass
-class World:
-    installation: RolesSite
-    tree: Path
-    backup: dict[str, Any]
-    restored: Path
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +46,7 @@ def world(s3: S3Server) -> Iterator[World]:
     try:
         with site.broker(), proxy(s3.tls_endpoint, s3.ca) as recorder:
             installation = RolesSite(site, s3, recorder, make_pki(root / "pki-aws"))
-            yield _work(installation)
+            yield work(installation)
             installation.close()
             codes = site.stop()
         assert set(codes.values()) == {0}, codes
@@ -56,81 +55,44 @@ def world(s3: S3Server) -> Iterator[World]:
         shutil.rmtree(root)
 
 
-def _work(installation: RolesSite) -> World:
-    """Everything that the roles do for an operator."""
-    root, client = installation.site.root, installation.client
-    tree = root / "tree"
-    tree.mkdir()
-    for number in range(20):
-        (tree / f"{number}.txt").write_bytes(b"%d " % number * 999)
-    (tree / "big").write_bytes(os.urandom(BIG))
-    made = client.json("backup", VAULT, str(tree))
-    client.json("backup", VAULT, str(tree))
-    client.json("restore", VAULT, f"latest:{tree}", "--target", str(root / "restored"))
-    client.json("snapshots", VAULT)
-    client.json("check", VAULT, "--read-data")
-    # The scheduler's own look at a new vault; the next one comes after a quarter of the retention.
-    wait_for(
-        lambda: "extend" in {each["kind"] for each in client.json("jobs") if each["state"] == "done"}, 60
-    )
-    _shorten_locks(installation)
-    assert client.json("lock", "extend", VAULT)["extended"] > 0
-    return World(installation, tree, made, root / "restored")
-
-
-def _shorten_locks(installation: RolesSite) -> None:
-    """As if most of the retention had passed: only the administrator can."""
-    admin = installation.s3.client("admin")
-    for entry in admin.list_objects_v2(Bucket=REPOSITORY, Prefix=f"{VAULT}/packs/")["Contents"]:
-        admin.put_object_retention(
-            Bucket=REPOSITORY,
-            Key=entry["Key"],
-            Retention={"Mode": "GOVERNANCE", "RetainUntilDate": datetime.now(UTC) + timedelta(minutes=5)},
-            BypassGovernanceRetention=True,
-        )
-
-
 def test_a_backup_is_restored_over_s3_and_aws_kms(world: World):
     assert world.backup["errors"] == 0
     assert compare(world.tree, world.restored).differences == []
 
 
 def test_whatever_a_role_asks_of_s3_its_policy_allows(world: World):
-    calls = world.installation.calls()
-    assert {call.role for call in calls} == set(STORE_ROLES)
-    assert not {str(call) for call in calls if not is_allowed(call)}
+    assert {call.role for call in world.calls} == set(STORE_ROLES)
+    assert not {str(call) for call in world.calls if not is_allowed(call)}
 
 
 NOT_SEEN_HERE: dict[str, dict[str, str]] = {
     "backup": {
-        "s3:AbortMultipartUpload": "gives up an upload that breaks off: tests/repository/s3/test_faults.py",
+        "AbortMultipartUpload on repository": "an upload that breaks off: tests/repository/s3/test_faults.py",
     },
     "restore": {
-        "s3:AbortMultipartUpload": "the same, of a large parcel",
+        "AbortMultipartUpload on delivery": "the same, of a large parcel",
     },
     "maintenance": {
-        "s3:AbortMultipartUpload": "sweeps what died: `PruneStore.sweep`, which nothing calls yet",
-        "s3:ListBucketMultipartUploads": "the same",
-        "s3:PutObject": "packs that pruning writes anew, and keys of a migration: comes with `prune`",
-        "s3:GetBucketObjectLockConfiguration": "the same: opening a place to write into looks at its lock",
+        "AbortMultipartUpload on repository": "what died more than a day ago: tests/repository/s3/test_faults.py",
     },
     "client": {
-        "s3:GetObject on the repository": "the clear header of a repository that is attached: tests/e2e/test_s3.py",
+        "GetObject on repository": "the clear header of a repository that is attached: tests/e2e/test_s3.py",
     },
 }
-"""Allowed, and not asked for by the work above, in which nothing breaks: why it is allowed all the same."""
-WITHIN = {"s3:GetObjectRetention": "s3:GetObject"}
+"""Allowed, and not asked for by the work above: why it is allowed all the same."""
+WITHIN = {"GetObjectRetention on repository": "GetObject on repository"}
 """No request of its own: S3 tells the lock in the answer to HeadObject, to those who may see it."""
 
 
-def _actions(role: str, statements: tuple[Statement, ...]) -> set[str]:
-    """What a role is allowed, apart from the keys and sources of other installations."""
-    found = set()
-    for row in statements:
-        if row.effect == "Allow" and not row.needs:
-            on_repository = role == "client" and "repository_bucket" in row.resources[0]
-            found |= {f"{action} on the repository" if on_repository else action for action in row.actions}
-    return found
+def _granted(statements: tuple[Statement, ...]) -> set[str]:
+    """What a role is allowed, apart from the keys of buckets, which S3 uses for it."""
+    return {
+        f"{action.removeprefix('s3:')} on {place_of(resource)}"
+        for row in statements
+        if row.effect == "Allow" and row.needs != "bucket_key_arns"
+        for resource in ([row.resources] if isinstance(row.resources, str) else row.resources)
+        for action in row.actions
+    }
 
 
 @pytest.mark.parametrize(
@@ -140,12 +102,43 @@ def _actions(role: str, statements: tuple[Statement, ...]) -> set[str]:
 def test_whatever_a_policy_allows_is_asked_for_or_there_for_a_reason(
     world: World, role: str, statements: tuple[Statement, ...]
 ):
-    used = {call.action for call in world.installation.calls() if call.role == role}
-    used |= {action for action, beside in WITHIN.items() if beside in used}
-    allowed = _actions(role, statements)
-    unused = allowed - used
-    assert unused == set(NOT_SEEN_HERE[role]), "allowed and not needed, or needed and still excused"
-    assert used - set(WITHIN) <= allowed
+    used = {f"{call.action.removeprefix('s3:')} on {call.place}" for call in world.calls if call.role == role}
+    used |= {action for action, beside in WITHIN.items() if role == "maintenance" and beside in used}
+    granted = _granted(statements)
+    assert granted - used == set(NOT_SEEN_HERE[role]), "allowed and not needed, or needed and still excused"
+    assert used <= granted
+
+
+def test_buckets_are_backed_up_and_restored_with_their_tags(world: World, s3: S3Server):
+    for bucket in (SOURCES, VERSIONED):
+        answer = world.objects[bucket]
+        assert (answer["files"], answer["errors"]) == (len(OBJECTS), 0), answer
+    admin = s3.client("admin")
+    for key, body in OBJECTS.items():
+        assert admin.get_object(Bucket=TARGETS, Key=f"whole/{key}")["Body"].read() == body
+    found = admin.get_object_tagging(Bucket=TARGETS, Key="whole/tagged")["TagSet"]
+    assert {each["Key"]: each["Value"] for each in found} == TAGS
+
+
+def test_what_may_not_be_written_is_named_and_leaves_no_upload(world: World, s3: S3Server):
+    """A part of one object was refused."""
+    failed = world.of_objects["broken"]["failed"]
+    assert [(Path(each["path"]).name, "AccessDenied" in each["error"]) for each in failed] == [("big", True)]
+    assert not s3.client("admin").list_multipart_uploads(Bucket=TARGETS).get("Uploads")
+
+
+def test_a_bucket_that_is_not_named_in_the_table_is_refused_and_said_so(world: World):
+    """The role's row names the buckets that may be read, and those that may be written."""
+    client, bucket = world.installation.client, world.installation.bucket
+    before = client.json("snapshots", VAULT)
+    for words, place in (
+        (("backup", VAULT, bucket(TARGETS, "whole")), TARGETS),
+        (("restore", VAULT, "latest", "--target", bucket(SOURCES, "again")), SOURCES),
+    ):
+        refused = client.run(*words, code=1).stderr
+        assert f"s3://{place}: AccessDenied" in refused
+        assert "check the role's IAM policy and the bucket's policy" in refused
+    assert client.json("snapshots", VAULT) == before
 
 
 def test_the_key_broker_makes_the_calls_of_its_policies_and_no_other(world: World):
@@ -165,6 +158,15 @@ MUST_NOT: list[tuple[str, str, S3Call]] = [
     ("backup", "reads parcels", lambda s3, _: s3.list_objects_v2(Bucket=PARCELS, Prefix="parcels/")),
     ("backup", "delivers", lambda s3, _: s3.put_object(Bucket=PARCELS, Key="parcels/x", IfNoneMatch="*")),
     ("backup", "writes beside", lambda s3, _: s3.put_object(Bucket=REPOSITORY, Key="x", IfNoneMatch="*")),
+    ("backup", "writes a source", lambda s3, _: s3.put_object(Bucket=SOURCES, Key="given/new")),
+    ("backup", "overwrites a source", lambda s3, _: s3.put_object(Bucket=VERSIONED, Key="given/a-b")),
+    ("backup", "removes from a source", lambda s3, _: s3.delete_object(Bucket=SOURCES, Key="given/a-b")),
+    (
+        "backup",
+        "tags a source",
+        lambda s3, _: s3.put_object_tagging(Bucket=SOURCES, Key="given/a-b", Tagging={"TagSet": []}),
+    ),
+    ("backup", "reads a target", lambda s3, _: s3.get_object(Bucket=TARGETS, Key="whole/a-b")),
     (
         "restore",
         "writes into the repository",
@@ -181,6 +183,15 @@ MUST_NOT: list[tuple[str, str, S3Call]] = [
         "removes the configuration",
         lambda s3, _: s3.delete_object(Bucket=REPOSITORY, Key=f"{VAULT}/config"),
     ),
+    (
+        "maintenance",
+        "writes a wrapped key",
+        lambda s3, _: s3.put_object(Bucket=REPOSITORY, Key=f"{VAULT}/keys/x", IfNoneMatch="*"),
+    ),
+    ("maintenance", "reads a source", lambda s3, _: s3.get_object(Bucket=SOURCES, Key="given/a-b")),
+    ("restore", "reads parcels", lambda s3, _: s3.list_objects_v2(Bucket=PARCELS, Prefix="parcels/")),
+    ("client", "reads a source", lambda s3, _: s3.get_object(Bucket=SOURCES, Key="given/a-b")),
+    ("client", "removes from a target", lambda s3, _: s3.delete_object(Bucket=TARGETS, Key="whole/a-b")),
     ("client", "reads a pack", lambda s3, pack: s3.get_object(Bucket=REPOSITORY, Key=pack)),
     ("client", "lists", lambda s3, _: s3.list_objects_v2(Bucket=REPOSITORY, Prefix=f"{VAULT}/")),
     ("scheduler", "reads a pack", lambda s3, pack: s3.get_object(Bucket=REPOSITORY, Key=pack)),
@@ -189,13 +200,33 @@ MUST_NOT: list[tuple[str, str, S3Call]] = [
 ]
 
 
+MAY: list[tuple[str, str, S3Call]] = [
+    ("backup", "lists", lambda s3, _: s3.list_objects_v2(Bucket=REPOSITORY, Prefix=f"{VAULT}/")),
+    ("backup", "writes", lambda s3, _: s3.put_object(Bucket=REPOSITORY, Key=f"{VAULT}/jobs/x/y")),
+    ("backup", "reads a source", lambda s3, _: s3.get_object(Bucket=SOURCES, Key="given/a-b")),
+    ("restore", "reads a pack", lambda s3, pack: s3.get_object(Bucket=REPOSITORY, Key=pack)),
+    ("restore", "delivers", lambda s3, _: s3.put_object(Bucket=PARCELS, Key="parcels/x/y")),
+    ("maintenance", "removes", lambda s3, _: s3.delete_object(Bucket=REPOSITORY, Key=f"{VAULT}/jobs/x/y")),
+    ("client", "lists", lambda s3, _: s3.list_objects_v2(Bucket=PARCELS, Prefix="parcels/")),
+    ("client", "removes", lambda s3, _: s3.delete_object(Bucket=PARCELS, Key="parcels/x/y")),
+    ("client", "writes a target", lambda s3, _: s3.put_object(Bucket=TARGETS, Key="more/a")),
+]
+
+
+def test_what_a_role_may_goes_through_in_the_same_words(world: World, s3: S3Server):
+    """The control of the refusals below: keys are good, and no kind of request is refused to everybody."""
+    pack = s3.client("backup").list_objects_v2(Bucket=REPOSITORY, Prefix=f"{VAULT}/packs/")["Contents"][0]
+    for role, what, call in MAY:
+        answer = call(s3.client(role), pack["Key"])
+        assert answer["ResponseMetadata"]["HTTPStatusCode"] < 300, (role, what)
+
+
 @pytest.mark.parametrize(
     ("role", "what", "call"), MUST_NOT, ids=lambda each: each if isinstance(each, str) else ""
 )
 def test_the_store_refuses_what_a_role_must_not_do(
     world: World, s3: S3Server, role: str, what: str, call: S3Call
 ):
-    # The backup role may list, and does so as a control that its keys are good.
     found = s3.client("backup").list_objects_v2(Bucket=REPOSITORY, Prefix=f"{VAULT}/packs/")["Contents"]
     with pytest.raises(ClientError, match="AccessDenied"):
         call(s3.client(role), found[0]["Key"])

@@ -180,6 +180,9 @@ def test_a_live_ticket_for_a_task_of_another_kind(unmoved: World) -> None:
             queues.BACKUP_SEGMENT,
             queues.RESTORE_SEGMENT,
             queues.EXTEND,
+            queues.FORGET,
+            queues.PRUNE,
+            queues.SWEEP,
         ):
             if other != task:
                 good, sealed = new_job(unmoved, task)

@@ -23,6 +23,7 @@ from repository.manifest import Manifest, ManifestRef, PackSummary, Snapshot
 from repository.pack import PackWriter
 from repository.rules import path_key
 from repository.stream import ChunkStream
+from repository.usage import Subject
 from repository.vault import new_config, write_config, write_key_record
 
 JOB = b"J" * 16
@@ -58,6 +59,15 @@ class Repo:
             record = KeyRecord(1, *self.vault, purpose, epoch, "cmk", "", b"wrapped", 0)
             write_key_record(self.store, record)
         write_config(self.store, self.vault, self.keys.dek(1), new_config(1))
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.store, self.vault, self.keys)
+
+    @property
+    def room(self) -> Path:
+        """Where work may be done on disk."""
+        return self.folder.parent / "room"
 
     def packs(self, target: int = 1 << 20) -> PackWriter:
         return PackWriter(self.vault, 1, self.keys, target)

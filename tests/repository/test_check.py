@@ -5,13 +5,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from crypto.job import MILLIONTHS, Subset
 from repository import layout
-from repository.check import CheckReport, Touched, check
+from repository.check import EVERYTHING, STRUCTURE, CheckReport, Reading, check
 from repository.compression import RAW
 from repository.errors import StoreUnreachable
+from repository.findings import Loss, Touched
 from repository.index import Index, write_indexes
 from repository.manifest import Entry, Manifest
+from repository.measure import MeasuredReader, Meter
 from repository.pack import RECORD
+from repository.walk import Far, Progress
 
 if TYPE_CHECKING:
     from tests.repository.conftest import Repo
@@ -20,8 +24,11 @@ DATA = random.Random(3).randbytes(120_000)
 FILES = {b"/a": DATA[:30_000], b"/b": DATA[30_000:90_000], b"/c": DATA[90_000:], b"/d": b""}
 
 
-def run(repo: "Repo", *, read_data: bool = True) -> CheckReport:
-    return check(repo.store, repo.vault, repo.keys, read_data=read_data)
+def run(
+    repo: "Repo", *, read_data: bool = True, reading: Reading | None = None, progress: Progress | None = None
+) -> CheckReport:
+    reading = reading or (EVERYTHING if read_data else STRUCTURE)
+    return check(repo.subject, repo.room, reading, progress)
 
 
 def touched(report: CheckReport) -> set[tuple[bytes, bytes]]:
@@ -49,9 +56,13 @@ def test_an_empty_vault_has_no_problems(repo: "Repo") -> None:
 
 def test_progress_is_told(repo: "Repo") -> None:
     repo.backup(FILES)
-    steps: list[tuple[str, int, int]] = []
-    check(repo.store, repo.vault, repo.keys, read_data=True, progress=lambda *step: steps.append(step))
-    assert steps == [("packs", 1, 0), ("data", 1, 1), ("manifests", 1, 1)]
+    steps: list[Far] = []
+    run(repo, read_data=True, progress=steps.append)
+    assert steps == sorted(steps), "never back"
+    last = steps[-1]
+    assert last.objects == last.all_objects
+    (pack,) = repo.stored("packs/")
+    assert last.byte_count == last.all_bytes == repo.store.size(pack)
 
 
 def test_a_missing_pack_touches_all_its_files(repo: "Repo") -> None:
@@ -221,3 +232,112 @@ def test_a_store_that_does_not_answer_is_no_finding(repo: "Repo", monkeypatch: p
     monkeypatch.setattr(repo.store, "size", gone)
     with pytest.raises(StoreUnreachable):
         run(repo)
+
+
+def packs_of(repo: "Repo", count: int) -> None:
+    for number in range(count):
+        repo.backup({b"/%d" % number: random.Random(number).randbytes(3000)}, number)
+    assert len(repo.stored("packs/")) == count
+
+
+def test_the_parts_are_different_packs_and_together_all_of_them(repo: "Repo") -> None:
+    packs_of(repo, 12)
+    parts = [run(repo, reading=Reading(True, Subset(part=n, parts=3))) for n in (1, 2, 3)]
+    assert sum(part.packs_read for part in parts) == 12
+    assert sum(part.chunks_read for part in parts) == parts[0].chunks
+    (victim, *_) = repo.stored("packs/")
+    repo.damage(victim, lambda data: flip(data, 200))
+    again = [run(repo, reading=Reading(True, Subset(part=n, parts=3))) for n in (1, 2, 3)]
+    assert [part.packs_read for part in again] == [part.packs_read for part in parts], "the same ones"
+    assert sorted(len(part.problems) for part in again) == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("subset", "count"),
+    [
+        (Subset(share=MILLIONTHS // 2), 6),
+        (Subset(share=1), 1),
+        (Subset(share=MILLIONTHS), 12),
+        (Subset(size=3 * (1 << 14)), 3),
+        (Subset(size=1 << 60), 12),
+        (Subset(size=1), 1),
+    ],
+)
+def test_as_many_packs_are_drawn_as_are_asked_for(repo: "Repo", subset: Subset, count: int) -> None:
+    packs_of(repo, 12)
+    report = run(repo, reading=Reading(True, subset))
+    assert (report.packs_read, report.problems) == (count, [])
+    assert report.bytes_read == count * (1 << 14)
+
+
+def test_each_draw_is_another(repo: "Repo") -> None:
+    packs_of(repo, 12)
+    (victim, *_) = repo.stored("packs/")
+    repo.damage(victim, lambda data: flip(data, 200))
+    seen = {len(run(repo, reading=Reading(True, Subset(share=MILLIONTHS // 2))).problems) for _ in range(60)}
+    assert seen == {0, 1}
+
+
+def test_a_backup_that_is_committed_meanwhile_is_no_damage(repo: "Repo") -> None:
+    repo.backup(FILES, 1)
+    steps: list[Far] = []
+
+    def another(far: Far) -> None:
+        steps.append(far)
+        if len(steps) == 1:
+            repo.backup({b"/new": DATA[::-1]}, 2)
+
+    assert run(repo, progress=another).problems == []
+    assert len(repo.stored("snapshots/")) == 2
+
+
+def test_a_chunk_that_is_in_two_packs_is_good_only_if_both_are(repo: "Repo") -> None:
+    """Which of them a restore reads is its own choice."""
+    snapshot = repo.backup(FILES, 1)
+    packs = repo.stored("packs/")
+    _, copies = repo.segment(FILES, Index())
+    repo.publish(copies)
+    assert run(repo).problems == []
+    (other,) = set(repo.stored("packs/")) - set(packs)
+    for name in (other, packs[0]):
+        good = (repo.folder / name).read_bytes()
+        repo.store.delete(name)
+        report = run(repo)
+        assert {problem.object for problem in report.problems} == {name}
+        assert touched(report) == {(snapshot.id, path) for path in (b"/a", b"/b", b"/c")}
+        (repo.folder / name).write_bytes(good)
+
+
+def test_what_each_snapshot_loses_is_counted(repo: "Repo") -> None:
+    ref = repo.backup(FILES, 1).manifests[0]
+    repo.backup({b"/e": b"other"}, 2)
+    both = repo.commit([ref, repo.put_manifest(repo.segment({b"/f": b"more"})[0], 8)], 3)
+    assert run(repo, read_data=False).losses == [Loss(both.id, 3, 1, 5)], "f has no index object"
+    _, offset, sealed, _, _ = RECORD.unpack_from(repo.loaded().table_of(0).records, 0)
+    (name,) = {layout.pack_name(repo.loaded().locate(each).pack) for each in ids_of(repo, DATA[:30_000])}
+    repo.damage(name, lambda data: flip(data, offset + sealed - 1))
+    losses = run(repo).losses
+    assert [(loss.time_ns, loss.files, loss.all_files) for loss in losses] == [(1, 1, 4), (3, 2, 5)]
+
+
+def ids_of(repo: "Repo", data: bytes) -> list[bytes]:
+    manifest, _ = repo.segment({b"/x": data}, repo.loaded())
+    return [manifest.chunk_ids[:32]]
+
+
+def test_every_object_that_is_looked_at_is_a_sign_of_life(repo: "Repo") -> None:
+    """Between two of them is no more than one manifest with its bases, or one pack's own reads."""
+    for number in range(5):
+        repo.backup({b"/%d" % number: random.Random(number).randbytes(3000)}, number)
+    between: list[int] = [0]
+
+    class Counting(MeasuredReader):
+        def get(self, name: str, limit: int) -> bytes:
+            between[-1] += 1
+            return super().get(name, limit)
+
+    subject = repo.subject._replace(store=Counting(repo.store, Meter()))
+    check(subject, repo.room, EVERYTHING, lambda _: between.append(0))
+    assert sum(between) > 3 * 5
+    # At the beginning also the configuration and the records of two keys.
+    assert max(between) <= 4

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from repository.errors import ObjectExists, ObjectMissing
+from repository.errors import ObjectExists, ObjectMissing, StoreError
 from repository.handover import HandoverPruner, HandoverWriter
 
 PARCEL = [b"head", bytes(range(256)) * 1000]
@@ -74,16 +74,36 @@ def plant_foreign(free: Path, victim: Path) -> None:
     os.chown(free, 65534, 65534)
 
 
-@pytest.mark.parametrize("plant", [plant_link, plant_name, plant_fifo, plant_foreign])
-def test_nothing_but_a_file_of_ours_is_written_over(folder: Path, plant: object):
+def plant_folder(free: Path, victim: Path) -> None:
+    free.mkdir()
+    (free / "file").write_bytes(b"kept")
+
+
+@pytest.mark.parametrize("plant", [plant_link, plant_name, plant_fifo, plant_foreign, plant_folder])
+def test_nothing_but_a_file_of_ours_is_written_over_or_removed(folder: Path, plant: object):
     victim = folder / "victim"
     victim.write_bytes(b"precious")
     free = folder / "job" / ".free-0-0"
     plant(free, victim)  # type: ignore[operator]
+    before = free.lstat()
     HandoverWriter(folder).put("job/0-1", PARCEL)
     assert victim.read_bytes() == b"precious"
     assert (folder / "job" / "0-1").read_bytes() == b"".join(PARCEL)
     assert (folder / "job" / "0-1").stat().st_uid == os.geteuid()
+    assert hidden(folder) == [".free-0-0"]
+    assert (free.lstat().st_ino, free.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert not free.is_dir() or (free / "file").read_bytes() == b"kept"
+
+
+def test_what_stands_where_a_parcel_should_is_no_parcel(folder: Path):
+    (folder / "job" / "0-0").mkdir()
+    (folder / "job" / "0-1").symlink_to(folder)
+    writer, reader = HandoverWriter(folder), HandoverPruner(folder)
+    for name in ("job/0-0", "job/0-1"):
+        with pytest.raises(ObjectExists):
+            writer.put(name, PARCEL)
+        with pytest.raises(StoreError):
+            reader.size(name)
     assert hidden(folder) == []
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from crypto.header import Kind
 from repository.access import VaultId
 from repository.catalog import manifests_ahead, read_manifest, write_patch
-from repository.check import check
+from repository.check import EVERYTHING, check
 from repository.errors import FormatError, ObjectDamaged, ObjectMissing, RepositoryError, VaultMismatch
 from repository.layout import manifest_name, segment_id
 from repository.manifest import BaseRef, Entry, EntryKey, Manifest, ManifestRef, StoredManifest
@@ -20,6 +20,7 @@ from repository.needed import needed
 from repository.objects import MAX_MANIFEST, put_struct
 from repository.patch import MAX_DEPTH, base_ref, entry_key, holds, merge, order_of
 from repository.rules import check_manifest, describe
+from repository.walk import Walk
 
 if TYPE_CHECKING:
     from tests.repository.conftest import Repo
@@ -253,10 +254,10 @@ def test_the_snapshots_need_the_bases(chained: Chain) -> None:
     chained.patch(b"/2")
     repo = chained.repo
     repo.commit([chained.refs[-1]])
-    found = needed(repo.store, repo.vault, repo.keys)
-    assert found.unreadable == []
-    assert set(repo.stored("manifests/")) | set(repo.stored("packs/")) <= set(found.names)
-    report = check(repo.store, repo.vault, repo.keys, read_data=True)
+    with needed(repo.subject, repo.room, Walk()) as found:
+        assert found.unreadable == 0
+        assert set(repo.stored("manifests/")) | set(repo.stored("packs/")) <= set(found.names)
+    report = check(repo.subject, repo.room, EVERYTHING)
     assert (report.problems, report.manifests, report.unused_manifests, report.unused_packs) == ([], 3, 0, 0)
 
 
@@ -267,9 +268,9 @@ def test_a_replaced_entry_needs_its_pack_no_more(chained: Chain) -> None:
     repo = chained.repo
     repo.commit([chained.refs[-1]])
     repo.store.delete(old)
-    found = needed(repo.store, repo.vault, repo.keys)
-    assert found.unreadable == [] and old not in found.names
-    report = check(repo.store, repo.vault, repo.keys)
+    with needed(repo.subject, repo.room, Walk()) as found:
+        assert found.unreadable == 0 and old not in list(found.names)
+    report = check(repo.subject, repo.room)
     assert [problem.touched for problem in report.problems] == [[]]
     assert report.chunks == 2
 
@@ -284,13 +285,14 @@ def test_a_damaged_base_is_named_for_every_snapshot_that_needs_it(chained: Chain
         repo.store.delete(name)
     else:
         repo.damage(name, lambda data: data[:-1] + bytes([data[-1] ^ 1]))
-    (problem,) = check(repo.store, repo.vault, repo.keys).problems
+    (problem,) = check(repo.subject, repo.room).problems
     assert problem.object == name
     assert [place.snapshot for place in problem.touched] == [each.id for each in snapshots[1:]]
     with pytest.raises((FormatError, ObjectMissing), match=name):
         chained.read()
     chained.read(0)
-    assert needed(repo.store, repo.vault, repo.keys).unreadable
+    with needed(repo.subject, repo.room, Walk()) as found:
+        assert found.unreadable
 
 
 @given(

@@ -10,7 +10,7 @@ from typing_extensions import Buffer
 from repository import errors
 from repository.directory import DirectoryPruner
 from repository.errors import ObjectExists, RepositoryError, StoreFull, StoreUnreachable
-from repository.retry import RetryingPruner, RetryPolicy, is_retryable
+from repository.retry import RetryingPruner, RetryingWriter, RetryPolicy, is_retryable
 
 
 class FailingStore(DirectoryPruner):
@@ -128,6 +128,14 @@ def test_a_retried_put_does_not_take_another_object_for_its_own(failing: Make) -
         inner.script = ["r"]
         with pytest.raises(ObjectExists):
             store.put("a", [body])
+
+
+def test_who_may_not_look_is_told_that_the_name_is_taken_and_reads_nothing(tmp_path: Path) -> None:
+    inner = FailingStore(tmp_path / "store", "a")
+    store = RetryingWriter(inner, Clock().policy(), looks=False)
+    with pytest.raises(ObjectExists):
+        store.put("a", [b"one"])
+    assert inner.calls == 2
 
 
 def test_a_name_that_was_taken_before_is_never_ours(failing: Make) -> None:

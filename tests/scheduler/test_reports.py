@@ -130,6 +130,7 @@ def test_the_last_step_of_a_backup_is_woken_once_when_every_segment_is_done(worl
     begun, ended = world.publisher.wakes
     assert (ended.ticket.job, ended.ticket.fence) == (job_id, 1)
     assert ended.ticket.jti != begun.ticket.jti and ended.spec == begun.spec
+    assert [ticket.COMMIT in wake.ticket.operations for wake in (begun, ended)] == [False, True]
 
 
 def test_the_last_step_is_woken_by_a_plan_that_comes_after_its_segments(world: World) -> None:
@@ -152,8 +153,52 @@ def test_the_last_step_is_not_woken_for_what_an_earlier_attempt_did(world: World
 
 def test_a_backup_of_nothing_new_is_not_woken_by_the_scheduler(world: World) -> None:
     job_id = world.submit()
-    take(world, world.report(job_id, "planned", segments=0))  # its planner wakes the last step itself
+    take(world, world.report(job_id, "planned", segments=0))  # its planner says when it is ready
     assert [wake.task for wake in world.publisher.wakes] == ["backup.plan"]
+    take(world, world.report(job_id, "ready"))
+    assert [wake.task for wake in world.publisher.wakes] == ["backup.plan", "backup.finalize"]
+    assert ticket.COMMIT in world.publisher.wakes[-1].ticket.operations
+
+
+def test_a_backup_that_may_commit_is_not_cancelled_any_more(world: World) -> None:
+    job_id = world.submit()
+    take(world, world.report(job_id, "ready"))
+    cancel = world.sign(world.body(job.CANCEL, job=job_id))
+    world.scheduler().submit(cancel, NOW)
+    assert (world.verdicts(job_id)[-1].state, world.verdicts(job_id)[-1].code) == ("running", "committing")
+    # Nor in a later attempt: the first one's last step may still be at it.
+    take(world, world.report(job_id, "failed", code="store-unreachable", retryable=True))
+    world.scheduler().tick(LATER)
+    assert world.job(job_id).fence == 2
+    world.scheduler().submit(cancel, NOW)
+    assert not world.job(job_id).over
+    take(world, world.report(job_id, "done", fence=2))
+    assert world.job(job_id).state == "done"
+
+
+def test_a_cancelled_backup_is_never_let_commit(world: World) -> None:
+    job_id = world.submit()
+    take(world, world.report(job_id, "planned", segments=1))
+    world.scheduler().submit(world.sign(world.body(job.CANCEL, job=job_id)), NOW)
+    for kind in ("segment", "ready"):
+        with pytest.raises(Dropped):
+            take(world, world.report(job_id, kind))
+    assert [ticket.COMMIT in wake.ticket.operations for wake in world.publisher.wakes] == [False]
+
+
+def test_of_a_commit_that_failed_is_said_that_nobody_knows_and_then_what_is_known(world: World) -> None:
+    job_id = world.submit()
+    take(world, world.report(job_id, "ready"))
+    take(world, world.report(job_id, "failed", code="store-denied"))
+    verdict = world.verdicts(job_id)[-1]
+    assert (verdict.state, verdict.code) == ("failed", "commit-unknown")
+    assert "snapshots" in verdict.remedy
+    with pytest.raises(Dropped):
+        take(world, world.report(job_id, "failed", code="store-denied"))
+    take(world, world.report(job_id, "done"))
+    assert (world.job(job_id).state, world.job(job_id).code) == ("done", "")
+    with pytest.raises(Dropped):
+        take(world, world.report(job_id, "done"))
 
 
 @pytest.mark.parametrize("fence", [0, 2, 3, -1, 2**63])

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from crypto import notes, report
-from repository.catalog import finished_segments, read_dones, read_plan, write_snapshot
+from crypto.ticket import COMMIT
+from repository.catalog import finished_segments, read_dones, read_plan, read_snapshot, write_snapshot
 from repository.errors import ObjectExists, ObjectMissing
 from repository.index import write_indexes
 from repository.manifest import Done, ManifestRef, PackSummary, Plan, Snapshot, Stats
@@ -31,9 +32,12 @@ def finalize(session: BackupSession, reporter: Reporter) -> None:
     """Commit the job's snapshot if all its segments are done; otherwise do nothing.
 
     Raises:
-        Stray: the job has no plan, not yet or not any more.
+        Stray: the scheduler has not let this job commit, so that it may yet be cancelled, or was; or the job has no
+            plan, not yet or not any more.
         StrongroomError: the repository or a key is not to be had; nothing is committed.
     """
+    if COMMIT not in session.job.ticket.operations:
+        raise Stray("its ticket is for no commit")
     try:
         plan = read_plan(session.store, session.vault, session.keys, session.job.id)
     except ObjectMissing as error:
@@ -50,6 +54,8 @@ def finalize(session: BackupSession, reporter: Reporter) -> None:
     try:
         write_snapshot(session.store, session.vault, session.keys, plan.epoch, snapshot)
     except ObjectExists:
+        # Or its name was taken away, because the job was over: then nothing is done.
+        read_snapshot(session.store, session.vault, session.keys, snapshot.id)
         logger.info("the snapshot was committed already")
     reporter.report(report.DONE, outcome=_outcome(snapshot, plan, results))
 

@@ -4,7 +4,6 @@ import secrets
 from contextlib import suppress
 
 from config.errors import StrongroomError
-from config.queues import FINALIZE
 from crypto import notes, report
 from crypto.keyrecord import CHUNK_ID, DEK
 from crypto.ticket import INIT
@@ -89,7 +88,7 @@ def run_segment(session: BackupSession, reporter: Reporter, fence: int, number: 
         _describe(session, reporter, segment, number)
     reporter.report(report.SEGMENT, segment=number)
     if fence != session.job.ticket.fence and _complete(session, fence):
-        session.send(FINALIZE, *session.job.texts())
+        reporter.report(report.READY)
 
 
 def _describe(session: BackupSession, reporter: Reporter, segment: bytes, number: int) -> None:

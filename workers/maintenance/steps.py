@@ -1,72 +1,72 @@
 """Checking, tidying and extending locks, as plain functions of an admitted job."""
 
 import json
-import os
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from typing import Final
 
 from config.errors import StrongroomError
 from crypto import notes, report
+from crypto.errors import KeyRefused
 from crypto.job import CheckSpec, ExtendSpec, TidySpec
 from repository import layout
-from repository.check import CheckReport, Problem, check
+from repository.check import Reading, check
 from repository.errors import ObjectMissing
 from repository.needed import needed
 from repository.store import PruneStore
 from repository.stores import open_pruner, open_reader
+from repository.usage import Subject
+from repository.walk import Walk
 from workers.admission import Job
+from workers.indexes import cache_folder
 from workers.keys import Send, VaultKeys
+from workers.maintenance.live import Live
+from workers.maintenance.outcome import outcome_of
 from workers.process import Process
-from workers.reporting import MAX_NAMED, Reporter
+from workers.reporting import Reporter
 
 EXTENDED_AT_ONCE = 512
 """Objects between two signs of life."""
-MAX_TOUCHED = 1000
-"""Ranges of paths that one problem names."""
+LONG_S: Final = 60 * 60
+"""A job that has worked for so long and whose ticket ends then would not come further in another attempt."""
+EXPIRED: Final = "expired"
+"""The key-broker's word for a ticket that has ended."""
 
 
 class WrongSpec(StrongroomError):
     """The job's spec is of another kind than the task."""
 
 
+class TooLong(StrongroomError):
+    """The job takes longer than a ticket lasts."""
+
+
 def check_vault(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     """Check a repository and tell everything that is wrong with it.
 
     Raises:
-        StoreError, KeyRefused, KeyBrokerSilent: nothing can be said about the repository.
+        StoreError, CacheUnusable, KeyRefused, KeyBrokerSilent, TooLong: nothing can be said about the repository.
     """
-    if not isinstance(job.spec, CheckSpec):
+    spec = job.spec
+    if not isinstance(spec, CheckSpec):
         raise WrongSpec("this job is no check")
-    store = open_reader(job.spec.repo, process.settings.store, on_wait=reporter.waiting)
-    keys = VaultKeys(process, job, store, send)
-    reporter.keys = keys
-
-    def progress(step: str, done: int, total: int) -> None:
-        reporter.progress(0, done, 0)
-
-    found = check(store, job.vault, keys, read_data=job.spec.read_data, progress=progress)
-    reporter.report(report.DONE, outcome=_outcome(found))
-
-
-def _outcome(found: CheckReport) -> notes.Outcome:
-    """All the numbers, and as many of the problems as one report has room for."""
-    numbers = {name: value for name, value in found._asdict().items() if isinstance(value, int)}
-    told: list[dict[str, object]] = []
-    room = MAX_NAMED
-    for problem in found.problems:
-        told.append(_told(problem))
-        room -= len(json.dumps(told[-1]))
-        if room < 0:
-            break
-    result = {**numbers, "problems": told, "errors": len(found.problems)}
-    return notes.Outcome(json.dumps(result).encode(), ())
-
-
-def _told(problem: Problem) -> dict[str, object]:
-    touched = [
-        {"snapshot": each.snapshot.hex(), "first": os.fsdecode(each.first), "last": os.fsdecode(each.last)}
-        for each in problem.touched[:MAX_TOUCHED]
-    ]
-    return {"object": problem.object, "error": problem.text, "touches": touched}
+    settings = process.settings.store
+    store = open_reader(spec.repo, settings, on_wait=reporter.waiting)
+    reporter.keys = keys = VaultKeys(process, job, store, send)
+    reading = Reading(spec.read_data, spec.subset)
+    with in_time("read the data in parts: --read-data-subset 1/10, then 2/10, ..."):
+        found = check(
+            Subject(store, job.vault, keys),
+            cache_folder(process.home, process.role, job.vault),
+            reading,
+            Live(reporter, keys),
+            parallel=settings.parallel,
+        )
+    reporter.report(report.DONE, outcome=outcome_of(found, reading))
 
 
 def tidy(process: Process, job: Job, reporter: Reporter) -> None:
@@ -88,25 +88,28 @@ def extend_locks(process: Process, job: Job, reporter: Reporter, send: Send) -> 
     """Extend the lock of every object that a snapshot needs, if little of it is ahead.
 
     Raises:
-        StoreError, KeyRefused, KeyBrokerSilent: some locks may be extended and others not.
+        StoreError, CacheUnusable, KeyRefused, KeyBrokerSilent, TooLong: some locks may be extended and others not.
     """
     if not isinstance(job.spec, ExtendSpec):
         raise WrongSpec("this job is not about locks")
     settings = process.settings.store
     store = open_pruner(job.spec.repo, settings, on_wait=reporter.waiting)
-    keys = VaultKeys(process, job, store, send)
-    reporter.keys = keys
-    found = needed(store, job.vault, keys, reporter.alive)
+    reporter.keys = keys = VaultKeys(process, job, store, send)
+    walk = Walk(Live(reporter, keys))
+    folder = cache_folder(process.home, process.role, job.vault)
     counts = {"extended": 0, "left": 0, "missing": 0}
-    # A request or two for each object: side by side, as many as the store is read with.
-    with ThreadPoolExecutor(settings.parallel, "extend") as pool:
-        for start in range(0, len(found.names), EXTENDED_AT_ONCE):
-            for outcome in pool.map(
-                lambda name: _extend(store, name), found.names[start : start + EXTENDED_AT_ONCE]
-            ):
+    with (
+        in_time("extend the locks again: those that are done are left alone"),
+        needed(Subject(store, job.vault, keys), folder, walk) as found,
+        # A request or two for each object: side by side, as many as the store is read with.
+        ThreadPoolExecutor(settings.parallel, "extend") as pool,
+    ):
+        while names := list(islice(found.names, EXTENDED_AT_ONCE)):
+            walk.expect(len(names))
+            for outcome in pool.map(partial(_extend, store), names):
                 counts[outcome] += 1
-            reporter.progress(0, start, 0)
-    result = {**counts, "unreadable": len(found.unreadable)}
+                walk.did()
+    result = {**counts, "unreadable": found.unreadable}
     reporter.report(report.DONE, outcome=notes.Outcome(json.dumps(result).encode(), ()))
 
 
@@ -115,3 +118,19 @@ def _extend(store: PruneStore, name: str) -> str:
         return "extended" if store.extend(name) else "left"
     except ObjectMissing:
         return "missing"
+
+
+@contextmanager
+def in_time(remedy: str) -> Iterator[None]:
+    """Let a job end that has worked for as long as a ticket lasts: another attempt would begin at the beginning.
+
+    Raises:
+        TooLong: it was so.
+    """
+    begun = time.monotonic()
+    try:
+        yield
+    except KeyRefused as error:
+        if error.code == EXPIRED and time.monotonic() - begun > LONG_S:
+            raise TooLong("the job took longer than its ticket lasts", remedy=remedy) from error
+        raise

@@ -1,25 +1,15 @@
 """Putting parcels into the delivery area, and telling the requester of each."""
 
-import os
-import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
 
 from crypto import notes, parcel
 from crypto.parcel import ParcelTable
 from crypto.sealing import Buffer
 from repository.errors import ObjectExists
-from workers.admission import Stray
 from workers.reporting import Reporter
+from workers.restore.pace import Pace
 from workers.restore.session import RestoreSession
-
-AHEAD: Final = 3
-"""Parcels of a segment that lie in the delivery area before the next is made: enough that no opener waits, and few,
-so that their memory is used again and a long restore needs no room for all of it."""
-PATIENCE_S: Final = 1.0
-"""A requester who takes nothing for so long is not waited for again in this segment."""
-_LOOK_S: Final = 0.005
 
 
 def parcel_name(job: bytes, segment: int, sequence: int) -> str:
@@ -32,9 +22,8 @@ class ParcelWriter:
 
     def __init__(self, session: RestoreSession, reporter: Reporter, segment: int) -> None:
         self._session = session
-        self._reporter = reporter
         self._segment = segment
-        self._patient = session.delivery_folder is not None
+        self.pace = Pace(session, reporter)
         self.sequence = 0
         """How many parcels were delivered, and the number of the next."""
 
@@ -46,10 +35,8 @@ class ParcelWriter:
 
         Raises:
             StoreError: the delivery area is full or not to be reached.
-            Stray: the requester is gone; the rest of the segment is of no use.
+            Stray, RequesterGone: nobody waits for it; the rest of the segment is of no use.
         """
-        if not self._session.is_wanted():
-            raise Stray("the requester has gone")
         job = self._session.job
         keys = self._session.own.process.keys()
         name = parcel_name(job.id, self._segment, self.sequence)
@@ -64,22 +51,11 @@ class ParcelWriter:
             room=self._session.own.sealed.take,
         )
         if pacing:
-            self._keep_pace()
+            self.pace.make_room()
+        else:
+            self.pace.require_wanted()
         # An earlier delivery of this very task may have brought it, and nobody has fetched it yet.
         with suppress(ObjectExists):
             self._session.delivery.put(name, parts)
-        self._reporter.note(notes.Parcel(self._segment, self.sequence, sum(map(len, parts))))
+        self.pace.delivered(notes.Parcel(self._segment, self.sequence, sum(map(len, parts))))
         self.sequence += 1
-
-    def _keep_pace(self) -> None:
-        """Wait for the requester, if it takes any; only where looking costs nothing, in a folder."""
-        folder, number = self._session.delivery_folder, self.sequence - AHEAD
-        if not self._patient or folder is None or number < 0:
-            return
-        place = os.path.join(folder, parcel_name(self._session.job.id, self._segment, number))
-        deadline = time.monotonic() + PATIENCE_S
-        while os.path.lexists(place):
-            if time.monotonic() > deadline:
-                self._patient = False
-                return
-            time.sleep(_LOOK_S)

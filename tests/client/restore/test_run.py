@@ -13,6 +13,7 @@ from client.restore.run import Restore
 from client.restore.staging import PREFIX
 from client.restore.target import FolderTarget
 from client.restore.wanted import Wanted
+from config.queues import taken_key
 from crypto import job as jobs
 from crypto import notes
 from crypto.job import JobRequest
@@ -93,6 +94,13 @@ class Deliverer:
 @pytest.fixture
 def deliverer(world: World) -> Deliverer:
     return Deliverer(world, [[[b"/a/1", b"/a/2"], [b"/a/3"]], [[b"/b/1"], [b"/b/2"]]])
+
+
+def told(world: World, request: JobRequest) -> dict[bytes, bytes]:
+    """What the workers of a restore can read of what its command has taken."""
+    with world.server.admin() as admin:
+        found: dict[bytes, bytes] = admin.hgetall(taken_key(request.job))
+    return found
 
 
 def restore(world: World, target: Path, **wanted: object) -> Restore:
@@ -215,6 +223,8 @@ def test_ctrl_c_leaves_complete_files_and_nothing_else(world: World, deliverer: 
     assert isinstance(done.trouble, Interrupted)
     assert tree(tmp_path / "out") == ALL
     assert jobs.CANCEL in [each.kind for each in world.heard]
+    # Both segments' parcels were taken, and nobody is here any more.
+    assert told(world, world.heard[0]) == {b"0": b"2", b"1": b"2", b"here": b"0"}
     assert list(world.session.installation.home.delivery.iterdir()) == []
 
 

@@ -10,7 +10,10 @@ import pytest
 
 from crypto.keyrecord import encryption_context
 from deploy.iam import generate
-from deploy.iam.table import CONTEXT_KEYS, DOCUMENTS, GARBAGE, Names
+from deploy.iam.kms import CONTEXT_KEYS
+from deploy.iam.names import Names
+from deploy.iam.roles import GARBAGE, PRUNED
+from deploy.iam.table import DOCUMENTS
 from repository import layout
 from tests.aws.policy import Policy
 from tests.deploy.iam.attempts import NAMES
@@ -49,9 +52,11 @@ def test_context_keys_are_those_that_are_sent() -> None:
     assert set(CONTEXT_KEYS) == set(encryption_context(bytes(16), bytes(16), "dek", 1))
 
 
-def test_what_maintenance_may_remove_are_the_repositorys_names_but_configuration_and_keys() -> None:
-    kinds = {layout.JOBS, layout.PACKS, layout.INDEX, layout.MANIFESTS, layout.SNAPSHOTS}
-    assert {each.rpartition(">")[2].removesuffix("*") for each in GARBAGE} == kinds
+def test_what_maintenance_may_remove_is_all_but_configuration_and_keys_and_what_it_may_write_less() -> None:
+    removed = {layout.JOBS, layout.PACKS, layout.INDEX, layout.MANIFESTS, layout.SNAPSHOTS, layout.PRUNES}
+    written = {layout.PACKS, layout.INDEX, layout.SNAPSHOTS, layout.PRUNES}
+    for kinds, rows in ((removed, GARBAGE), (written, PRUNED)):
+        assert {each.rpartition(">")[2].removesuffix("*") for each in rows} == kinds
 
 
 def _terraform(text: str, values: dict[str, Any]) -> str:

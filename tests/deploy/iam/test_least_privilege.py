@@ -46,6 +46,7 @@ MAY: dict[str, set[str]] = {
     "backup": READS
     | WRITES
     | {
+        "write a new plan",
         "read a source",
         "list a source",
         "read a source's tags",
@@ -53,7 +54,7 @@ MAY: dict[str, set[str]] = {
     },
     "restore": READS | {"deliver a parcel", "give up a delivery"},
     "maintenance": READS
-    | WRITES
+    | (WRITES - {"see the bucket's lock"})
     | {"see a pack's lock", "see unfinished uploads", "remove a pack", "remove a plan"},
     "scheduler": set(),
     "client": {
@@ -132,6 +133,7 @@ FORBIDDEN_WHATEVER_IS_ATTACHED: dict[str, set[str]] = {
     "maintenance": {
         "make a data key",
         "unwrap a data key",
+        "write a new plan",
         "remove a wrapped key",
         "remove the configuration",
         "remove a version for good",

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MAX_HEAD = 64 << 10
+MAX_HOLD_S = 25
 _BLOCK = 64 << 10
 
 
@@ -36,6 +37,7 @@ class Fault:
         drop: close the connection: "request" before the server sees it, "answer" after it has done what was asked.
         cut_answer: pass on so many bytes of the answer's body, then close.
         flip_request, flip_answer: change a bit of the body's byte at this place.
+        hold: wait for it before the server sees the request.
         pause_s: wait before the answer is passed on.
         drip: pass on the answer's body one byte at a time, with that pause.
     """
@@ -52,6 +54,7 @@ class Fault:
     flip_answer: int = -1
     pause_s: float = 0.0
     drip_s: float = 0.0
+    hold: threading.Event | None = None
 
 
 class Proxy:
@@ -98,6 +101,8 @@ class Proxy:
                 return
             request = _parse(head)
             fault = self._judge(request)
+            if fault.hold is not None:
+                fault.hold.wait(MAX_HOLD_S)
             if fault.status:
                 _drain(connection, request, rest)
                 connection.sendall(_answer(fault))

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from repository.catalog import manifest_chain, read_manifest
-from repository.check import check
+from repository.check import EVERYTHING, check
 from repository.layout import manifest_name
 from repository.manifest import Manifest, Snapshot, WorkItem, WorkPatch
 from repository.needed import needed
 from repository.patch import MAX_DEPTH
+from repository.walk import Walk
 from sources.filesystem.files import FileReader
 from sources.source import order_key
 from tests.repository.conftest import Repo, repo
@@ -85,10 +86,10 @@ def test_ten_backups_with_scattered_changes_come_back_each(backing: Backing, sou
         assert backing.contents(snapshot) == content
         assert snapshot.errors == []
     repo = backing.repo
-    report = check(repo.store, repo.vault, repo.keys, read_data=True)
+    report = check(repo.subject, repo.room, EVERYTHING)
     assert (report.problems, report.snapshots, report.unused_manifests) == ([], 11, 0)
-    found = needed(repo.store, repo.vault, repo.keys)
-    assert found.unreadable == [] and set(repo.stored("manifests/")) <= set(found.names)
+    with needed(repo.subject, repo.room, Walk()) as found:
+        assert found.unreadable == 0 and set(repo.stored("manifests/")) <= set(found.names)
 
 
 def test_few_changes_cost_little(backing: Backing, source: Path) -> None:
@@ -160,7 +161,7 @@ def test_patches_kept_and_whole_manifests_go_into_one_snapshot(
     paths = [entry.path for manifest in backing.manifests(later) for entry in manifest.entries]
     assert paths == sorted(paths, key=order_key)
     repo = backing.repo
-    assert check(repo.store, repo.vault, repo.keys).problems == []
+    assert check(repo.subject, repo.room).problems == []
 
 
 @pytest.mark.parametrize("there_before", [True, False])

@@ -1,0 +1,209 @@
+"""Which chunks that snapshots use cannot be had, why, and which files of which snapshots that costs."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from repository import layout
+from repository.catalog import manifest_chain, read_manifest
+from repository.census import MISSING, OTHER_SIZE, Chunk, PackTable
+from repository.errors import FormatError, ObjectMissing, RepositoryError
+from repository.findings import Findings, Touched
+from repository.manifest import Manifest, ManifestRef, Snapshot
+from repository.usage import Subject, chunk_at, snapshots
+from repository.walk import Walk
+
+DOES_NOT_OPEN: Final = 1
+DOES_NOT_UNPACK: Final = 2
+OTHER_CONTENT: Final = 3
+OTHER_LENGTH: Final = 4
+NO_PACK: Final = 5
+TEXTS: Final = (
+    "",
+    "a chunk does not open",
+    "a chunk is not compressed as its table says",
+    "a chunk does not hold what its id says",
+    "the index and a manifest differ about the length of a chunk",
+    "no pack is known to hold it",
+)
+"""What is wrong with a chunk, by flaw."""
+
+MAX_FLAWED: Final = 100_000
+"""Chunks of manifests that are remembered one by one: of manifests beyond, all files count as lost."""
+MAX_NAMED: Final = 50_000
+"""Paths that are held in memory to be named."""
+
+_Blame = tuple[int, int]
+"""Number of the pack, or -1, and the flaw; 0 is that of the pack as a whole."""
+
+
+class _Flaw(NamedTuple):
+    object: str
+    text: str
+    first: bytes
+    last: bytes
+
+
+class _Cost(NamedTuple):
+    """What a manifest's damage keeps from being restored."""
+
+    flaws: list[_Flaw]
+    files: int
+
+
+class Damage:
+    """What is wrong, by the keys of the manifests that it touches.
+
+    Args:
+        packs: with marks.
+        findings: told of each problem.
+    """
+
+    def __init__(self, packs: PackTable, findings: Findings) -> None:
+        self._packs = packs
+        self.findings = findings
+        self._sizes: dict[int, int] = {}
+        self._flawed: dict[int, dict[bytes, _Blame]] = {}
+        self._count = 0
+        self.lost: dict[int, tuple[str, str]] = {}
+        """Object to blame and text, of manifests that cannot be read."""
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._flawed or key in self.lost
+
+    def __bool__(self) -> bool:
+        return bool(self._flawed or self.lost)
+
+    def found_size(self, number: int, size: int) -> None:
+        """A pack has another size than the index says."""
+        self._sizes[number] = size
+
+    def of_pack(self, number: int) -> tuple[str, str]:
+        """The name of a pack that is marked, and what is wrong with it."""
+        name = layout.pack_name(self._packs.id_of(number))
+        if self._packs.marks[number] & MISSING:
+            return name, "the pack is missing"
+        return (
+            name,
+            f"the pack has {self._sizes[number]} bytes, but the index says {self._packs.sizes[number]}",
+        )
+
+    def judge(self, chunk: Chunk) -> None:
+        """Remember what is wrong with a chunk that is used.
+
+        One that is in several packs is flawed if it is in any: which of them a restore reads is its own choice.
+        """
+        blame = self._blame(chunk)
+        for key, length in chunk.uses:
+            wrong = blame or next(
+                ((number, OTHER_LENGTH) for number, raw, _ in chunk.places if raw != length), None
+            )
+            if wrong is not None:
+                self.findings.add(*self._words(chunk.id, wrong))
+                self._remember(key, chunk.id, wrong)
+
+    def _blame(self, chunk: Chunk) -> _Blame | None:
+        if not chunk.places:
+            return -1, NO_PACK
+        for number, _, flaw in chunk.places:
+            if self._packs.marks[number] & (MISSING | OTHER_SIZE):
+                return number, 0
+            if flaw:
+                return number, flaw
+        return None
+
+    def _words(self, chunk_id: bytes, blame: _Blame) -> tuple[str, str]:
+        number, flaw = blame
+        if flaw == NO_PACK:
+            return f"chunk {chunk_id.hex()}", TEXTS[flaw]
+        if not flaw:
+            return self.of_pack(number)
+        return layout.pack_name(self._packs.id_of(number)), TEXTS[flaw]
+
+    def _remember(self, key: int, chunk_id: bytes, blame: _Blame) -> None:
+        known = self._flawed.setdefault(key, {})
+        if self._count < MAX_FLAWED:
+            known[chunk_id] = blame
+            self._count += 1
+
+    def cost(self, key: int, ref: ManifestRef, manifest: Manifest) -> _Cost:
+        """What the flaws of a manifest's chunks cost."""
+        flawed = self._flawed[key]
+        if not flawed:
+            return _Cost([], ref.files)
+        words: dict[int, tuple[str, str]] = {}
+        for number in {number for entry in manifest.entries for number in entry.extents[::3]}:
+            chunk_id = chunk_at(manifest, number)
+            if chunk_id in flawed:
+                words[number] = self._words(chunk_id, flawed[chunk_id])
+        flaws = []
+        paths = set()
+        for entry in manifest.entries:
+            for number in dict.fromkeys(entry.extents[::3]):
+                if number in words:
+                    flaws.append(_Flaw(*words[number], entry.path, entry.path))
+                    paths.add(entry.path)
+        return _Cost(flaws, len(paths))
+
+
+def lose(subject: Subject, damage: Damage, key: int, ref: ManifestRef, error: RepositoryError) -> None:
+    """A manifest cannot be read."""
+    damage.lost[key] = _culprit(subject, ref), error.message
+    damage.findings.add(*damage.lost[key])
+
+
+def name_losses(
+    subject: Subject, names: Sequence[str], damage: Damage, key_of: Callable[[ManifestRef], int], walk: Walk
+) -> None:
+    """Say which files of which snapshots cannot be restored.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
+    if not damage:
+        return
+    costs: dict[int, _Cost] = {}
+    room = MAX_NAMED
+    for snapshot in snapshots(subject, names, lambda _, __: None):
+        for key, ref in _damaged(snapshot, damage, key_of):
+            walk.alive()
+            cost = costs.get(key)
+            if cost is None:
+                # A manifest that several snapshots share is read once more; its flaws touch each of them.
+                cost = _cost(subject, damage, key, ref)
+                costs[key] = cost = (
+                    cost if len(cost.flaws) <= room else cost._replace(flaws=cost.flaws[:room])
+                )
+                room -= len(cost.flaws)
+            for flaw in cost.flaws:
+                damage.findings.touch(flaw.object, flaw.text, Touched(snapshot.id, flaw.first, flaw.last))
+            damage.findings.lose(snapshot.id, snapshot.time_ns, cost.files, snapshot.files)
+
+
+def _damaged(
+    snapshot: Snapshot, damage: Damage, key_of: Callable[[ManifestRef], int]
+) -> Iterator[tuple[int, ManifestRef]]:
+    for ref in snapshot.manifests:
+        key = key_of(ref)
+        if key in damage:
+            yield key, ref
+
+
+def _cost(subject: Subject, damage: Damage, key: int, ref: ManifestRef) -> _Cost:
+    if key not in damage.lost:
+        try:
+            return damage.cost(key, ref, read_manifest(*subject, ref))
+        except (FormatError, ObjectMissing) as error:
+            lose(subject, damage, key, ref, error)
+    return _Cost([_Flaw(*damage.lost[key], ref.first, ref.last)], ref.files)
+
+
+def _culprit(subject: Subject, ref: ManifestRef) -> str:
+    """The name of the object for which a manifest cannot be read: its own, or that of a base."""
+    name = layout.manifest_name(ref.id)
+    try:
+        for _, stored in manifest_chain(*subject, ref):
+            if stored.base is not None:
+                name = layout.manifest_name(stored.base.id)
+    except (FormatError, ObjectMissing):
+        return name
+    return layout.manifest_name(ref.id)

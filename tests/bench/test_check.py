@@ -1,0 +1,41 @@
+"""The measurement of a check runs, and a check's memory does not grow with the vault."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from bench import check, index
+
+FEW, MANY = 20_000, 140_000
+IN_MEMORY = 256 << 10
+A_CHUNK = 45
+"""Bytes of a chunk in an index that is held in memory, without what finds it there."""
+
+
+def test_it_measures_a_small_vault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check.main(["--entries", "3000", "--dir", str(tmp_path)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["entries"] == 3000
+    # Each pack and manifest, the snapshot, the index object, two keys and the configuration.
+    assert found["extend"]["names"] == -(-3000 // 64) + 3 + 1 + 1 + 2 + 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_does_not_grow_with_the_vault(monkeypatch: pytest.MonkeyPatch) -> None:
+    # One index object at a time is in memory: let them be small, as those of nightly backups are.
+    monkeypatch.setattr(index, "AN_OBJECT", 4096)
+    small, large = measured(FEW), measured(MANY)
+    for step in small:
+        assert large[step] - small[step] < (MANY - FEW) * A_CHUNK, step
+
+
+def measured(entries: int) -> dict[str, float]:
+    """Bytes of memory that each step needs in a process of its own, with little room for sorting."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
+        found = check.measure(Path(name), entries, IN_MEMORY)
+        assert list((Path(name) / "scratch").iterdir()) == [], "nothing is left"
+    steps = {step: found[step] for step in ("check", "extend")}
+    return {step: numbers["grown"] for step, numbers in steps.items() if isinstance(numbers, dict)}

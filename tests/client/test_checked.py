@@ -1,0 +1,96 @@
+"""The words for a check's result."""
+
+import pytest
+
+from client.arguments import read_subset
+from client.checked import last_line, show
+from client.errors import BadArgument
+from crypto.job import Subset
+
+GOOD = {
+    "errors": 0,
+    "read": "structure",
+    "snapshots": 1,
+    "manifests": 1,
+    "packs": 0,
+    "pack_bytes": 0,
+    "chunks_read": 0,
+    "packs_read": 0,
+    "bytes_read": 0,
+    "problems": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "subset"),
+    [
+        ("1/1", Subset(part=1, parts=1)),
+        ("3/10", Subset(part=3, parts=10)),
+        ("5%", Subset(share=50_000)),
+        ("0.0001%", Subset(share=1)),
+        ("100%", Subset(share=1_000_000)),
+        ("1", Subset(size=1)),
+        ("50M", Subset(size=50 << 20)),
+        ("2T", Subset(size=2 << 40)),
+    ],
+)
+def test_a_part_of_the_data_can_be_asked_for(text: str, subset: Subset) -> None:
+    assert read_subset(text) == subset
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0/3",
+        "4/3",
+        "1/0",
+        "1/9999999",
+        "0%",
+        "101%",
+        "-5%",
+        "0.00001%",
+        "0",
+        "5X",
+        "5GG",
+        "all",
+        "1e3",
+        "٣%",
+    ],
+)
+def test_what_means_nothing_is_refused(text: str) -> None:
+    with pytest.raises(BadArgument):
+        read_subset(text)
+
+
+@pytest.mark.parametrize(
+    ("objects", "advice"),
+    [
+        (["manifests/00", "chunk 22"], "next: back up the same paths again"),
+        (["manifests/00", "index/11", "chunk 22"], "remove the index objects"),
+        (["manifests/00", "packs/11/1122"], "from a copy"),
+        (["keys/dek-00000001"], "from a copy"),
+    ],
+)
+def test_the_advice_is_for_what_is_damaged(objects: list[str], advice: str) -> None:
+    found = GOOD | {"errors": len(objects), "problems": [{"object": each} for each in objects]}
+    assert advice in last_line(found)
+
+
+def test_much_damage_is_told_in_part_and_counted_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    touches = [{"snapshot": "ab" * 16, "first": f"/{n}", "last": f"/{n}"} for n in range(30)]
+    touches.append({"snapshot": "ab" * 16, "first": "/\x1b[31m", "last": "/z"})
+    problems = [{"object": f"packs/{n}", "error": "gone", "touches": touches} for n in range(150)]
+    losses = [{"snapshot": f"{n:032x}", "time_ns": n, "files": 1, "of": 2} for n in range(40)]
+    show(GOOD | {"errors": 900, "problems": problems, "losses": losses, "snapshots_touched": 70})
+    told = capsys.readouterr()
+    assert "and 11 more paths" in told.err and "and 800 more problems" in told.err
+    assert told.err.count("gone") == 100
+    assert "and 50 more snapshots" in told.out
+    assert told.out.splitlines()[-1].startswith("DAMAGED: 900 problems; 70 of 1 snapshot cannot")
+
+
+def test_paths_are_shown_without_their_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    touch = {"snapshot": "ab" * 16, "first": "/\x1b[31m", "last": "/z"}
+    show(GOOD | {"errors": 1, "problems": [{"object": "manifests/0", "error": "gone", "touches": [touch]}]})
+    assert "everything from /\\x1b[31m to /z" in capsys.readouterr().err

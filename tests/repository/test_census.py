@@ -1,0 +1,119 @@
+"""What is named and what is used, however little memory there is to compare it in."""
+
+import random
+import stat
+from pathlib import Path
+
+import pytest
+
+from crypto.sealing import sealed_length
+from repository.cache.scratch import scratch
+from repository.census import Census
+from repository.compression import RAW
+from repository.errors import CacheUnusable
+from repository.manifest import PackSummary
+from repository.pack import RECORD
+from repository.walk import Far, Walk, common
+
+TINY = 2000
+"""Bytes in memory: some tens of records."""
+
+
+def pack(dice: random.Random, chunks: list[bytes]) -> PackSummary:
+    records = b"".join(RECORD.pack(each, 62, sealed_length(100), 100, RAW) for each in chunks)
+    return PackSummary(dice.randbytes(16), 1, 1 << 14, records)
+
+
+@pytest.mark.parametrize("in_memory", [TINY, 1 << 20])
+def test_it_finds_what_a_comparison_in_memory_finds(tmp_path: Path, in_memory: int) -> None:
+    dice = random.Random(4)
+    chunks = [dice.randbytes(32) for _ in range(300)]
+    places: dict[bytes, set[tuple[int, int, int]]] = {}
+    uses: dict[bytes, list[tuple[int, int]]] = {}
+    with Census(tmp_path, Walk(), in_memory) as census:
+        packs = []
+        for _ in range(40):
+            held = dice.sample(chunks[:250], 20)
+            flaws = {each: dice.randrange(1, 4) for each in dice.sample(held, 3)}
+            packs.append(pack(dice, held))
+            number = census.add_pack(packs[-1])
+            census.add_places(number, packs[-1].records, flaws)
+            for each in held:
+                places.setdefault(each, set()).add((number, 100, flaws.get(each, 0)))
+        again = census.add_pack(packs[7])
+        for _ in range(60):
+            used = dice.sample(chunks[50:], 15)
+            key = dice.randrange(1 << 64)
+            census.add_uses(key, [(each, 100) for each in used])
+            for each in used:
+                uses.setdefault(each, []).append((key, 100))
+        found = [(chunk.id, set(chunk.places), list(chunk.uses)) for chunk in census.chunks()]
+        numbers = dict(census.sorted_packs())
+        assert list(numbers) == sorted(each.id for each in packs)
+        assert numbers[packs[7].id] == [7, again]
+    assert [chunk_id for chunk_id, _, _ in found] == sorted(places.keys() | uses.keys())
+    for chunk_id, found_places, found_uses in found:
+        assert found_places == places.get(chunk_id, set())
+        assert sorted(found_uses) == sorted(uses.get(chunk_id, []))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_uses_that_nobody_looks_at_are_passed_over(tmp_path: Path) -> None:
+    with Census(tmp_path, Walk()) as census:
+        census.add_uses(1, [(b"a" * 32, 5), (b"b" * 32, 6)])
+        census.add_uses(2, [(b"a" * 32, 5)])
+        assert [chunk.id for chunk in census.chunks()] == [b"a" * 32, b"b" * 32]
+
+
+def test_without_a_disk_little_is_compared_in_memory_and_much_is_refused(tmp_path: Path) -> None:
+    dice = random.Random(5)
+    with Census(tmp_path / "not there", Walk(), TINY) as census:
+        census.add_uses(1, [(dice.randbytes(32), 5)])
+        assert len(list(census.chunks())) == 1
+        with pytest.raises(CacheUnusable) as refused:
+            census.add_uses(2, [(dice.randbytes(32), 5) for _ in range(200)])
+    assert "cache" in refused.value.remedy
+
+
+def test_room_is_private_and_given_back(tmp_path: Path) -> None:
+    with scratch(tmp_path / "cache" / "vault") as room:
+        for folder in (room, room.parent, room.parent.parent):
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        (room / "file").write_bytes(b"x")
+    assert list(room.parent.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_removed_and_what_another_holds_is_not(tmp_path: Path) -> None:
+    dead = tmp_path / "room" / "0123456789abcdef"
+    dead.mkdir(parents=True)
+    tmp_path.joinpath("room").chmod(0o700)
+    (dead / "000").write_bytes(b"x")
+    with scratch(tmp_path / "room") as one, scratch(tmp_path / "room") as other:
+        assert not dead.exists()
+        assert one.is_dir() and other.is_dir()
+
+
+def test_a_folder_that_others_may_write_is_not_used(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with scratch(tmp_path) as room:
+        assert not room.exists()
+
+
+def test_names_in_common() -> None:
+    dice = random.Random(6)
+    some = sorted({f"n{dice.randrange(500):03d}" for _ in range(200)})
+    others = sorted({f"n{dice.randrange(500):03d}" for _ in range(200)})
+    assert list(common(some, iter(others))) == sorted(set(some) & set(others))
+    assert list(common([], iter(others))) == list(common(some, iter([]))) == []
+
+
+def test_a_walk_never_goes_back_and_a_total_is_never_too_small() -> None:
+    told: list[Far] = []
+    walk = Walk(told.append)
+    walk.expect(1, 10)
+    walk.did(2, 20)
+    walk.expect(3)
+    walk.alive()
+    assert told == [Far(2, 2, 20, 20), Far(2, 4, 20, 20)]
+    list(walk.through(range(10_000)))
+    assert len(told) == 2 + 3

@@ -1,0 +1,76 @@
+"""What a check says to its requester: all the numbers, and as many of the names as one letter has room for."""
+
+import json
+import os
+from collections.abc import Iterator
+
+from crypto import notes
+from repository.check import CheckReport, Reading
+from repository.findings import Loss, Problem, Touched
+from workers.reporting import MAX_NAMED
+
+STRUCTURE, PART, ALL = "structure", "part", "all"
+"""How much of the data was read."""
+GOOD, DAMAGED = "good", "damaged"
+MAX_LOSSES = 500
+"""Snapshots that are named."""
+
+_Value = dict[str, object]
+
+
+def outcome_of(found: CheckReport, reading: Reading) -> notes.Outcome:
+    """The result as JSON: see docs/operations.md, "Checking"."""
+    numbers = {name: value for name, value in found._asdict().items() if isinstance(value, int)}
+    del numbers["found"]
+    room = _Room(MAX_NAMED)
+    result = {
+        "verdict": DAMAGED if found.found else GOOD,
+        "read": STRUCTURE if not reading.data else ALL if reading.subset is None else PART,
+        **numbers,
+        "errors": found.found,
+        "losses": [loss for each in found.losses[:MAX_LOSSES] if room.take(loss := _loss(each))],
+        "snapshots_touched": len(found.losses),
+        "problems": list(_problems(found.problems, room)),
+    }
+    return notes.Outcome(json.dumps(result).encode(), ())
+
+
+class _Room:
+    """Bytes that are left in the letter."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def take(self, value: _Value) -> bool:
+        """Whether there is room for it; then it is taken."""
+        needed = len(json.dumps(value)) + 2
+        if needed > self._left:
+            return False
+        self._left -= needed
+        return True
+
+
+def _problems(problems: list[Problem], room: _Room) -> Iterator[_Value]:
+    for problem in problems:
+        told: _Value = {"object": problem.object, "error": problem.text, "touches": []}
+        if not room.take(told):
+            return
+        touches = [touch for each in problem.touched if room.take(touch := _touch(each))]
+        yield told | {"touches": touches}
+
+
+def _touch(touched: Touched) -> _Value:
+    return {
+        "snapshot": touched.snapshot.hex(),
+        "first": os.fsdecode(touched.first),
+        "last": os.fsdecode(touched.last),
+    }
+
+
+def _loss(loss: Loss) -> _Value:
+    return {
+        "snapshot": loss.snapshot.hex(),
+        "time_ns": loss.time_ns,
+        "files": loss.files,
+        "of": loss.all_files,
+    }
