@@ -14,6 +14,8 @@ RESTORE: Final = "restore"
 MAINTENANCE: Final = "maintenance"
 CLIENT: Final = "client"
 MONITOR: Final = "monitor"
+# The broker's user that only asks whether the server answers.
+HEALTH: Final = "health"
 
 # The queue that each worker role consumes. Beat, client and monitor consume none.
 QUEUE_OF_ROLE: Final[Mapping[str, str]] = MappingProxyType(

@@ -8,7 +8,7 @@ import click
 
 from client.arguments import host_name
 from client.errors import BadArgument
-from client.installation import write_private
+from client.installation import private_folder, write_private
 from client.output import json_line, json_option
 from config import queues
 from config.acl import acl_file, for_redis_7_0, users
@@ -36,7 +36,7 @@ def command(
     Hosts and passwords that are in DIR already stay: run it again to add a host or, with --remove-host, to take one
     out, then restart the server with the new file.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     leave = {host_name(host) for host in gone}
     there = dict.fromkeys(_hosts(folder))
     if unknown := sorted(leave - there.keys()):

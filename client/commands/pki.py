@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from client.errors import AlreadyInitialised, BadArgument
-from client.installation import write_private
+from client.installation import private_folder, write_private
 from client.output import json_line, json_option
 from config import queues
 from crypto.errors import Malformed
@@ -44,7 +44,7 @@ def init(folder: Path, broker_host: tuple[str, ...], flower_host: tuple[str, ...
     named = {"server-broker": _told_apart(broker_host), "server-flower": _told_apart(flower_host)}
     for server, hosts in named.items():
         _refuse_shared(server, hosts, {name: found for name, found in named.items() if name != server})
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     authority = new_authority("Strongroom private CA")
     servers = {name: hosts or LOCAL for name, hosts in named.items()}
     for name, hosts in servers.items():

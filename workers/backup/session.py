@@ -20,8 +20,10 @@ from repository.stores import open_writer
 from repository.stream import BUFFER, ChunkStream
 from repository.vault import chunk_sizes, read_config
 from sources.filesystem.files import FileSource
+from sources.filesystem.guard import Guard
 from sources.source import Source
 from workers.admission import Job
+from workers.backup.own_secrets import own_secrets
 from workers.indexes import LastLook, file_tables, host_indexes
 from workers.keys import Send, VaultKeys
 from workers.process import Process
@@ -106,7 +108,8 @@ class BackupSession:
         """
         paths = self.spec.paths
         if not any(path.startswith(BUCKETS) for path in paths):
-            return FileSource(paths)
+            process = self.own.process
+            return FileSource(paths, Guard(own_secrets(process.home, process.settings)))
         from sources.s3.objects import ObjectSource  # a worker without S3 must not load its library
 
         uris = [os.fsdecode(path) for path in paths]

@@ -194,6 +194,47 @@ def test_a_copy_of_the_registry_is_compared_and_belongs_to_the_installation(
     answer(tmp_path / "foreign", "registry", "new", code=1)
 
 
+def test_an_older_copy_of_the_registry_takes_the_place_of_none(tmp_path: Path, admin: Path) -> None:
+    """What was taken out must not come back with a file that somebody has kept."""
+    old, new, other = tmp_path / "old.json", tmp_path / "new.json", tmp_path / "other"
+    keys = answer(admin, "identity", "new", "--role", "key-broker", "--name", "keys")  # it is kept here
+    answer(admin, "enrol", keys["public"], "--role", "key-broker")
+    worker = answer(tmp_path / "h", "identity", "new", "--role", "backup", "--name", "backup-1")
+    answer(admin, "enrol", worker["public"], "--role", "backup")
+    before = answer(admin, "registry", "export", str(old))["serial"]
+    answer(other, "registry", "import", str(old))
+    answer(admin, "enrol", "--remove", "backup-1")
+    after = answer(admin, "registry", "export", str(new))["serial"]
+    assert after > before > 0
+    assert (
+        answer(admin, "enrol", "--list") and answer(admin, "registry", "export", str(new))["serial"] == after
+    )
+
+    answer(other, "registry", "import", str(new))
+    answer(other, "registry", "import", str(new))  # again does no harm
+    told = answer(other, "registry", "import", str(old), code=1)
+    assert told["code"] == "enrolment-refused"
+    assert "older" in told["error"]
+    for copy in (old, new):
+        told = answer(admin, "registry", "import", str(copy), code=1)
+        assert told["code"] == "enrolment-refused"
+        assert "kept" in told["error"]
+    for home in (other, admin):
+        assert [each.name for each in registry(home).identities] == ["keys"]
+
+
+def test_a_change_to_a_copy_gives_way_to_the_next_one(tmp_path: Path, admin: Path) -> None:
+    copy, other = tmp_path / "copy.json", tmp_path / "other"
+    answer(admin, "identity", "new", "--role", "key-broker", "--name", "keys")
+    exported = answer(admin, "registry", "export", str(copy))
+    answer(other, "registry", "import", str(copy))
+    worker = answer(tmp_path / "h", "identity", "new", "--role", "backup", "--name", "backup-1")
+    answer(other, "enrol", worker["public"], "--role", "backup")
+    assert registry(other).serial == exported["serial"]
+    answer(other, "registry", "import", str(copy))
+    assert registry(other) == registry(admin)
+
+
 def test_every_user_has_a_password_of_its_own_that_stays(tmp_path: Path) -> None:
     folder = tmp_path / "broker"
     answer(tmp_path / "h", "acl", str(folder), "--host", "web1")
@@ -310,6 +351,25 @@ def test_flower_cannot_stand_for_the_broker(tmp_path: Path) -> None:
     answer(home, "pki", "init", str(folder), "--broker-host", "broker.example", "--flower-host", "f.example")
     assert shown(folder, "server-broker") == (True, ("broker.example",))
     assert shown(folder, "server-flower") == (True, ("f.example",))
+
+
+@pytest.mark.parametrize("words", [("pki", "init"), ("acl",)])
+def test_a_folder_for_secrets_is_closed_to_others(tmp_path: Path, words: tuple[str, ...]) -> None:
+    folder = tmp_path / "folder"
+    for open_to in (0o755, 0o770):
+        folder.mkdir()
+        folder.chmod(open_to)
+        answer(tmp_path / "h", *words, str(folder))
+        assert mode(folder) == 0o700
+        for path in folder.iterdir():
+            path.unlink()
+        (folder / "mine").touch()
+        folder.chmod(open_to)
+        told = answer(tmp_path / "h", *words, str(folder), code=1)
+        assert "chmod 700" in told["remedy"]
+        assert (mode(folder), [path.name for path in folder.iterdir()]) == (open_to, ["mine"])
+        (folder / "mine").unlink()
+        folder.rmdir()
 
 
 def test_a_worker_says_what_its_configuration_lacks(tmp_path: Path) -> None:
