@@ -25,6 +25,8 @@ VERBS: Final = {
     "find": "Find where paths occur over snapshots.",
     "diff": "Show what differs between two snapshots.",
     "dump": "Write a file, or a folder as an archive, to standard output.",
+    "forget": "Take snapshots out of a vault, by id or by a policy.",
+    "prune": "Free what no snapshot of a vault needs.",
     "check": "Verify a vault's repository.",
     "lock": "Extend the locks of a vault's objects.",
     "identity": "Make the identity of a role on this host; show its public part.",

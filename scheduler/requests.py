@@ -25,6 +25,8 @@ _SPEC_OF_KIND: Mapping[str, type[object]] = {
     job.FIND: job.FindSpec,
     job.DIFF: job.DiffSpec,
     job.CHECK: job.CheckSpec,
+    job.FORGET: job.ForgetSpec,
+    job.PRUNE: job.PruneSpec,
     job.EXTEND: job.ExtendSpec,
     job.ASK: job.AskSpec,
 }

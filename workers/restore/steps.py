@@ -3,8 +3,9 @@
 from crypto import notes, report
 from crypto.job import ListSpec, RestoreSpec
 from repository.catalog import read_manifest
+from repository.retention import admits
 from workers.reporting import Reporter
-from workers.restore.choose import admits, choose
+from workers.restore.choose import choose
 from workers.restore.lines import LineWriter, damaged_line, entry_line, snapshot_line
 from workers.restore.parcels import ParcelWriter
 from workers.restore.session import RestoreSession, WrongSpec
