@@ -146,7 +146,7 @@ def test_every_answer_of_a_store_is_an_error_of_ours(name: str, call: str) -> No
 def test_a_listing_through_the_decorators_ends_as_well() -> None:
     with (
         evil(lambda asked: SCRIPTS["body drips"](server, asked)) as server,
-        pytest.raises(StoreUnreachable, match="slowly|Read timeout"),
+        pytest.raises(StoreUnreachable, match=r"slowly|Read timeout"),
     ):
         list(open_reader(uri_of(server), QUICK).list(""))
 
@@ -304,7 +304,7 @@ def test_the_end_of_an_upload_may_take_its_time_but_not_for_ever(monkeypatch: py
     never = parts_then(lambda server, asked: joined([NO_LENGTH], server.drip(b" " * 1000)))
     with (
         evil(lambda asked: never(server, asked)) as server,
-        pytest.raises(StoreUnreachable, match="slowly|Read timeout"),
+        pytest.raises(StoreUnreachable, match=r"slowly|Read timeout"),
     ):
         store_of(server).put("packs/aa/bb", [bytes(WHOLE)])
 
