@@ -21,6 +21,7 @@ from repository.vault import chunk_sizes, read_config
 from sources.filesystem.files import FileSource
 from sources.source import Source
 from workers.admission import Job
+from workers.backup.endpoints import require_endpoints
 from workers.indexes import LastLook, file_tables, host_indexes
 from workers.keys import Send, VaultKeys
 from workers.process import Process
@@ -107,6 +108,7 @@ class BackupSession:
         from sources.s3.objects import ObjectSource  # a worker without S3 must not load its library
 
         uris = [os.fsdecode(path) for path in paths]
+        require_endpoints(uris, self.spec.repo, self.own.process.settings)
         return ObjectSource(uris, self.own.process.settings.store, self._on_wait)
 
     def is_over(self) -> bool:
