@@ -7,7 +7,7 @@ in `tests/repository/test_store_contract.py`.
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from typing_extensions import Buffer
 
@@ -15,6 +15,20 @@ from repository.errors import InvalidName, ObjectDamaged
 
 MAX_NAME = 200
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*(/[a-z0-9][a-z0-9-]*)*")
+
+
+class Version(NamedTuple):
+    """The newest version of an object, also of one that a delete marker hides.
+
+    Attributes:
+        name: of the object.
+        written_s: seconds since 1970, as the store counts them.
+        hidden_s: when it was hidden; 0 if it is there.
+    """
+
+    name: str
+    written_s: float
+    hidden_s: float
 
 
 class ReadStore(Protocol):
@@ -63,6 +77,14 @@ class ReadStore(Protocol):
         Args:
             prefix: the folder.
             after: a name that a listing gave: only greater ones, to go on where it broke off.
+        """
+        ...
+
+    def versions(self, prefix: str) -> Sequence[Version]:
+        """The newest version of every name below `prefix`, hidden ones too; nothing where no versions are kept.
+
+        Raises:
+            StoreDenied: whoever reads may not list versions.
         """
         ...
 

@@ -27,7 +27,7 @@ from repository.retry import RetryPolicy
 from repository.s3.client import client_of, forget_clients
 from repository.s3.errors import code_of, translated
 from repository.s3.transfer import PART, PIECE, SMALL, WHOLE, Body, crc32, cut, fill, flat, in_parallel
-from repository.store import check_name, check_prefix, check_within
+from repository.store import Version, check_name, check_prefix, check_within
 
 _LISTED: Final = 1000
 """Names in one answer: no server gives more."""
@@ -125,10 +125,40 @@ class S3Reader:
                     )
                 last = key
                 name = key.removeprefix(self._prefix)
-                # Consoles make objects that look like folders.
-                if not name.endswith("/") and not name.startswith(".") and "/." not in name:
+                if _is_object(name):
                     yield name
             more = bool(answer.get("IsTruncated")) and bool(found)
+
+    def versions(self, prefix: str) -> Sequence[Version]:
+        """See ReadStore. One request for each thousand versions and delete markers."""
+        check_prefix(prefix)
+        written: dict[str, float] = {}
+        hidden: dict[str, float] = {}
+        start: dict[str, str] = {}
+        while True:
+            with self._translated(prefix or "listing"):
+                answer = self._client.list_object_versions(
+                    **self._bucket, Prefix=self._prefix + prefix, MaxKeys=_LISTED, **start
+                )
+            for entry in answer.get("Versions", ()):
+                time_s = entry["LastModified"].timestamp()
+                written[entry["Key"]] = max(time_s, written.get(entry["Key"], 0.0))
+            for entry in answer.get("DeleteMarkers", ()):
+                if entry["IsLatest"]:
+                    hidden[entry["Key"]] = entry["LastModified"].timestamp()
+            if not answer.get("IsTruncated"):
+                break
+            following = {
+                "KeyMarker": str(answer.get("NextKeyMarker", "")),
+                "VersionIdMarker": str(answer.get("NextVersionIdMarker", "")),
+            }
+            if following == start or not following["KeyMarker"]:
+                raise StoreUnsupported(
+                    f"{self._place.shown}: a listing of versions does not go on", remedy="use another server"
+                )
+            start = following
+        found = ((key.removeprefix(self._prefix), key) for key in sorted(written))
+        return [Version(name, written[key], hidden.get(key, 0.0)) for name, key in found if _is_object(name)]
 
     @property
     def _client(self) -> Any:
@@ -326,6 +356,11 @@ class S3Pruner(S3Writer):
                         )
                         removed += 1
         return removed
+
+
+def _is_object(name: str) -> bool:
+    """Whether it is none of those that consoles make to look like folders."""
+    return not name.endswith("/") and not name.startswith(".") and "/." not in name
 
 
 def _server_side(place: S3Place) -> dict[str, Any]:

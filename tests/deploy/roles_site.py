@@ -132,6 +132,8 @@ def _on_bucket(request: Request, query: dict[str, list[str]]) -> str:
     if "uploads" in query:
         return "s3:ListBucketMultipartUploads"
     assert request.method == "GET", request
+    if "versions" in query:
+        return "s3:ListBucketVersions"
     assert query["list-type"] == ["2"], request
     return "s3:ListBucket"
 

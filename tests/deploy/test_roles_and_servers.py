@@ -187,6 +187,11 @@ MUST_NOT: list[tuple[str, str, S3Call]] = [
         "writes into the repository",
         lambda s3, _: s3.put_object(Bucket=REPOSITORY, Key=f"{VAULT}/packs/x", IfNoneMatch="*"),
     ),
+    (
+        "backup",
+        "lists versions",
+        lambda s3, _: s3.list_object_versions(Bucket=REPOSITORY, Prefix=f"{VAULT}/snapshots/"),
+    ),
     ("maintenance", "reads a source", lambda s3, _: s3.get_object(Bucket=SOURCES, Key="given/a-b")),
     ("restore", "reads parcels", lambda s3, _: s3.list_objects_v2(Bucket=PARCELS, Prefix="parcels/")),
     ("client", "reads a source", lambda s3, _: s3.get_object(Bucket=SOURCES, Key="given/a-b")),
@@ -206,6 +211,11 @@ MAY: list[tuple[str, str, S3Call]] = [
     ("restore", "reads a pack", lambda s3, pack: s3.get_object(Bucket=REPOSITORY, Key=pack)),
     ("restore", "delivers", lambda s3, _: s3.put_object(Bucket=PARCELS, Key="parcels/x/y")),
     ("maintenance", "removes", lambda s3, _: s3.delete_object(Bucket=REPOSITORY, Key=f"{VAULT}/jobs/x/y")),
+    (
+        "maintenance",
+        "lists versions",
+        lambda s3, _: s3.list_object_versions(Bucket=REPOSITORY, Prefix=f"{VAULT}/snapshots/"),
+    ),
     ("client", "lists", lambda s3, _: s3.list_objects_v2(Bucket=PARCELS, Prefix="parcels/")),
     ("client", "removes", lambda s3, _: s3.delete_object(Bucket=PARCELS, Key="parcels/x/y")),
     ("client", "writes a target", lambda s3, _: s3.put_object(Bucket=TARGETS, Key="more/a")),

@@ -198,6 +198,14 @@ def test_a_missing_chunk_id_key_is_found(repo: "Repo") -> None:
     assert [problem.object for problem in run(repo).problems] == [layout.CHUNK_ID_KEY]
 
 
+def test_a_missing_key_is_found_whatever_is_in_memory(repo: "Repo") -> None:
+    """Its DEK is at hand, as in a worker's cache, and opens everything: the wrapped key is gone for all others."""
+    repo.backup(FILES)
+    repo.store.delete(layout.dek_name(1))
+    (problem,) = run(repo).problems
+    assert problem.object == layout.dek_name(1)
+
+
 def test_strays_are_named(repo: "Repo") -> None:
     repo.backup(FILES)
     (pack,) = repo.stored("packs/")

@@ -173,6 +173,18 @@ def _attempts() -> tuple[Attempt, ...]:
         ("make the bucket's own key through S3", "kms:GenerateDataKey", BUCKET_KEY, _VIA_S3),
         ("open the bucket's own key directly", "kms:Decrypt", BUCKET_KEY, {}),
         ("list the repository", "s3:ListBucket", "arn:aws:s3:::repo", {"s3:prefix": ("r/packs/",)}),
+        (
+            "list the repository's versions",
+            "s3:ListBucketVersions",
+            "arn:aws:s3:::repo",
+            {"s3:prefix": ("r/snapshots/",)},
+        ),
+        (
+            "list versions beside the repository",
+            "s3:ListBucketVersions",
+            "arn:aws:s3:::repo",
+            {"s3:prefix": ("x/",)},
+        ),
         ("list what is beside the repository", "s3:ListBucket", "arn:aws:s3:::repo", {"s3:prefix": ("x/",)}),
         (
             "list what is beside the delivery area",

@@ -53,7 +53,7 @@ MAY: dict[str, set[str]] = {
     },
     "restore": READS | {"deliver a parcel", "give up a delivery"},
     "maintenance": READS - {"make the bucket's own key through S3"}
-    | {"lock a pack", "see a pack's lock", "remove a plan"},
+    | {"lock a pack", "see a pack's lock", "remove a plan", "list the repository's versions"},
     "scheduler": set(),
     "client": {
         "read the configuration",
