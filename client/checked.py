@@ -58,17 +58,18 @@ def extended_line(found: Result) -> str:
     done = f"{count(locked, 'object')} that the snapshots need {'is' if locked == 1 else 'are'} locked"
     if found.get("verdict") == "extended":
         return f"all is well: {done}, {found.get('extended', 0)} of them for longer than before"
-    wrong = {
-        "that snapshots need are missing": ("object", found.get("missing", 0)),
-        "cannot be read, so that everything was extended": ("object", found.get("unreadable", 0)),
-        "newer than all others are hidden, so that everything was extended": (
+    wrong = (
+        ("missing", "needed and missing: {}", "object"),
+        ("unreadable", "not to be read, so that everything was extended: {}", "object"),
+        (
+            "hidden_newest",
+            "hidden and newer than all others, so that everything was extended: {}",
             "snapshot",
-            found.get("hidden_newest", 0),
         ),
-    }
-    said = [f"{count(int(number), noun)} {what}" for what, (noun, number) in wrong.items() if number]
+    )
+    said = [text.format(count(int(found[name]), noun)) for name, text, noun in wrong if found.get(name)]
     return "; ".join(
-        [f"INCOMPLETE: {done}", *said, "next: strongroom check, and bring back what was removed"]
+        [f"INCOMPLETE: {done}", *said, "next: run `strongroom check`, and bring back what was removed"]
     )
 
 

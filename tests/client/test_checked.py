@@ -112,6 +112,6 @@ def test_an_extension_of_locks_ends_with_a_verdict() -> None:
     )
     wrong = done | {"verdict": "incomplete", "missing": 1, "hidden_newest": 2}
     told = extended_line(wrong)
-    assert "1 object that snapshots need" in told.replace("objects", "object")
-    assert "2 snapshots newer than all others" in told
+    assert "needed and missing: 1 object;" in told
+    assert "hidden and newer than all others, so that everything was extended: 2 snapshots;" in told
     assert told.startswith("INCOMPLETE: ")

@@ -1,4 +1,4 @@
-"""What a check or an extension of locks says to its requester: the numbers, and the names that a letter has room for."""
+"""What a check or an extension of locks says to its requester: numbers, and the names that a letter has room for."""
 
 import json
 import os
