@@ -66,6 +66,10 @@ class ChunkIndex(Protocol):
         """Whether the pack's table is in the index."""
         ...
 
+    def indexed_packs(self) -> Iterator[bytes]:
+        """Ids of the packs that index objects name, ascending."""
+        ...
+
     def unindexed_pack_of(self, chunk_id: bytes) -> PackSummary | None:
         """The pack that a contained chunk is in, if no index object names that pack yet."""
         ...
@@ -140,6 +144,10 @@ class Index:
     def knows_pack(self, pack_id: bytes) -> bool:
         """Whether the pack's table is in the index."""
         return pack_id in self._known
+
+    def indexed_packs(self) -> Iterator[bytes]:
+        """Ids of the packs that index objects name, ascending."""
+        return iter(sorted(self._known.difference(self._unindexed)))
 
     def unindexed_pack_of(self, chunk_id: bytes) -> PackSummary | None:
         """The pack that a contained chunk is in, if no index object names that pack yet.
@@ -311,6 +319,7 @@ def adopt_packs(
     keys: KeyRing,
     index: ChunkIndex,
     on_damaged: OnDamaged,
+    names: Iterable[str] | None = None,
 ) -> list[PackSummary]:
     """Learn, from their own tables, the packs that no index object names: what an attempt that died left.
 
@@ -318,6 +327,7 @@ def adopt_packs(
 
     Args:
         on_damaged: told the name and the error of each pack that cannot be used.
+        names: the listing of packs; without it, one is made.
 
     Returns:
         The tables learnt.
@@ -326,7 +336,7 @@ def adopt_packs(
         StoreError: the listing failed.
     """
     adopted = []
-    for name in store.list(layout.PACKS):
+    for name in store.list(layout.PACKS) if names is None else names:
         try:
             pack_id = layout.id_of(name)
             if index.knows_pack(pack_id):

@@ -85,6 +85,16 @@ class HostIndex:
         found = self._ask(lambda: self._disk.knows_pack(pack_id))
         return bool(found) or self._memory.knows_pack(pack_id)
 
+    def indexed_packs(self) -> Iterator[bytes]:
+        """Ids of the packs that index objects name, ascending; fewer if the cache breaks on the way."""
+        if not self._usable:
+            yield from self._memory.indexed_packs()
+            return
+        last = b""
+        while piece := self._ask(partial(self._disk.packs, last)):
+            yield from piece
+            last = piece[-1]
+
     def unindexed_pack_of(self, chunk_id: bytes) -> PackSummary | None:
         """The pack that a contained chunk is in, if no index object names that pack yet."""
         found = self._memory.unindexed_pack_of(chunk_id)

@@ -122,6 +122,12 @@ class ChunkTables:
         """Whether an index object names the pack."""
         return self._env.get(_PACKS, pack_id) is not None
 
+    def packs(self, after: bytes) -> list[bytes]:
+        """Ids of the next packs that index objects name, ascending, after this one; none at the end."""
+        piece = self._env.items(_PACKS, after, APPENDED)
+        self._env.remap()
+        return [pack_id for pack_id, _ in piece if pack_id > after]
+
     def build(self, ids: Iterable[bytes], read: ReadObjects) -> None:
         """Put other tables in the place of these. Only within `exclusive`.
 
