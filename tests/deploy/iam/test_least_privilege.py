@@ -28,6 +28,7 @@ READS = {
 }
 WRITES = {
     "write a new pack",
+    "write a locked pack",
     "write a part of a pack",
     "lock a pack",
     "see the bucket's lock",
@@ -209,6 +210,11 @@ def test_resources_hold_alone(role: str) -> None:
     assert found <= MAY[role]
 
 
+LOCKS = {
+    "lock a pack so that its owner cannot unlock it",
+    "lock a pack for a century",
+    "lock a plan",
+}
 ONLY_THE_RESOURCE_STOPS: dict[str, set[str]] = {
     "key-broker": {"begin a session of key-broker-tenant without the external id"},
     "rewrap": {"begin a session of rewrap-tenant without the external id"},
@@ -219,9 +225,15 @@ ONLY_THE_RESOURCE_STOPS: dict[str, set[str]] = {
         "use another tenant's CMK in one's own name",
     },
     "rewrap-tenant": {"re-encrypt around the endpoint", "see the CMK around the endpoint"},
-    "backup": {"write over a snapshot", "read a pack in clear over the network"},
+    "backup": {
+        "write over a snapshot",
+        "read a pack in clear over the network",
+        "write a pack that its owner cannot unlock",
+        "write a pack locked for a century",
+        *LOCKS,
+    },
     "restore": {"read a pack in clear over the network"},
-    "maintenance": {"read a pack in clear over the network"},
+    "maintenance": {"read a pack in clear over the network", *LOCKS},
     "client": {"take a parcel in clear over the network"},
 }
 
