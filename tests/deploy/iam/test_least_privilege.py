@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from tests.deploy.iam.attempts import (
     ATTEMPTS,
     DELEGATED,
     KEY_A,
+    NAMES,
     OLD_A,
     OPEN,
     ROLES,
+    Attempt,
     Setting,
     World,
     delivered,
@@ -269,6 +272,24 @@ def test_owner_administers_but_neither_removes_nor_overwrites_by_mistake() -> No
         "deliver a parcel",
     ):
         assert not world.may("customer", by_name[name])
+
+
+def test_a_client_with_an_area_of_its_own_reaches_no_other() -> None:
+    """A role for each client, with the rows of the table for its own prefix; the bucket leaves it to the roles."""
+    documents = delivered() | {"client": delivered(replace(NAMES, delivery_prefix="d/own/"))["client"]}
+    for same_account in (False, True):
+        world = World(
+            documents, Setting(same_account=same_account, opened=frozenset({"delivery-bucket"}), by=DELEGATED)
+        )
+        for action, resource, context in (
+            ("s3:GetObject", "arn:aws:s3:::drop/d/{}/j/0-0", {}),
+            ("s3:DeleteObject", "arn:aws:s3:::drop/d/{}/j/0-0", {}),
+            ("s3:ListBucket", "arn:aws:s3:::drop", {"s3:prefix": ("d/{}/j/",)}),
+        ):
+            for area, may in (("own", True), ("other", False)):
+                keys = {key: tuple(each.format(area) for each in values) for key, values in context.items()}
+                attempt = Attempt("parcels", action, resource.format(area), keys)
+                assert world.may("client", attempt) is may, attempt
 
 
 SETTINGS = tuple(
