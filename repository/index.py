@@ -62,6 +62,10 @@ class ChunkIndex(Protocol):
         """Where the chunk is, or ChunkMissing."""
         ...
 
+    def places(self, chunk_id: bytes) -> list[Location]:
+        """Every place of the chunk that is known; the one that `locate` gives comes first."""
+        ...
+
     def knows_pack(self, pack_id: bytes) -> bool:
         """Whether the pack's table is in the index."""
         ...
@@ -125,6 +129,19 @@ class Index:
                 chunk_id=chunk_id,
                 remedy="run `strongroom check`",
             )
+        return self._location(number)
+
+    def places(self, chunk_id: bytes) -> list[Location]:
+        """Every place of the chunk, in the order of learning. Looks through all records: only for what is lost."""
+        found: list[Location] = []
+        at = self._records.find(chunk_id)
+        while at >= 0:
+            if at % RECORD.size == 0:
+                found.append(self._location(at // RECORD.size))
+            at = self._records.find(chunk_id, at + 1)
+        return found
+
+    def _location(self, number: int) -> Location:
         _, offset, sealed, raw, codec = RECORD.unpack_from(self._records, number * RECORD.size)
         pack = self._packs[self._pack_of[number]]
         return Location(pack.id, pack.epoch, offset, sealed, raw, codec)

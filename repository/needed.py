@@ -42,7 +42,7 @@ def needed(
 ) -> Iterator[Needed]:
     """What the snapshots of a vault need: configuration, keys, index, and their own manifests and packs.
 
-    A chunk that is in several packs needs them all: which of them a restore reads is its own choice.
+    A chunk that is in several packs needs them all: a restore tries one after the other.
 
     Args:
         folder: where room may be taken on a local disk while the block runs.

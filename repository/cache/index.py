@@ -80,6 +80,11 @@ class HostIndex:
         """
         return self._ask(partial(self._located, chunk_id)) or self._memory.locate(chunk_id)
 
+    def places(self, chunk_id: bytes) -> list[Location]:
+        """Every place of the chunk that is known; the one that `locate` gives comes first."""
+        found = self._ask(lambda: self._disk.places(chunk_id)) or []
+        return found + [each for each in self._memory.places(chunk_id) if each not in found]
+
     def knows_pack(self, pack_id: bytes) -> bool:
         """Whether the pack's table is in the index."""
         found = self._ask(lambda: self._disk.knows_pack(pack_id))

@@ -299,8 +299,7 @@ def test_a_backup_that_is_committed_meanwhile_is_no_damage(repo: "Repo") -> None
     assert len(repo.stored("snapshots/")) == 2
 
 
-def test_a_chunk_that_is_in_two_packs_is_good_only_if_both_are(repo: "Repo") -> None:
-    """Which of them a restore reads is its own choice."""
+def test_a_chunk_that_is_in_two_packs_is_named_if_one_is_bad_and_lost_if_both_are(repo: "Repo") -> None:
     snapshot = repo.backup(FILES, 1)
     packs = repo.stored("packs/")
     _, copies = repo.segment(FILES, Index())
@@ -311,9 +310,19 @@ def test_a_chunk_that_is_in_two_packs_is_good_only_if_both_are(repo: "Repo") -> 
         good = (repo.folder / name).read_bytes()
         repo.store.delete(name)
         report = run(repo)
-        assert {problem.object for problem in report.problems} == {name}
-        assert touched(report) == {(snapshot.id, path) for path in (b"/a", b"/b", b"/c")}
+        assert [problem.object for problem in report.problems] == [name]
+        assert (touched(report), report.losses) == (set(), [])
         (repo.folder / name).write_bytes(good)
+        repo.damage(name, lambda data: flip(data, 300))
+        report = run(repo)
+        assert [problem.object for problem in report.problems] == [name]
+        assert (touched(report), report.losses) == (set(), [])
+        (repo.folder / name).write_bytes(good)
+    repo.store.delete(other)
+    repo.store.delete(packs[0])
+    report = run(repo)
+    assert {problem.object for problem in report.problems} == {other, packs[0]}
+    assert touched(report) == {(snapshot.id, path) for path in (b"/a", b"/b", b"/c")}
 
 
 def test_what_each_snapshot_loses_is_counted(repo: "Repo") -> None:

@@ -133,7 +133,7 @@ class _Delivery:
                 lost[fetched.chunk_id] = fetched.error.message
                 continue
             payload = fetched.payload
-            self._session.keys.charge(self._index.locate(fetched.chunk_id).epoch, 1, len(payload))
+            self._session.keys.charge(fetched.epoch, 1, len(payload))
             chunks[fetched.chunk_id] = (ChunkInfo(fetched.codec, fetched.raw_len, len(payload)), payload)
         bad = {position: lost[chunk_id] for position, chunk_id in enumerate(wanted) if chunk_id in lost}
         pieces = [piece for piece in batch.pieces if self._whole(piece, bad)]
