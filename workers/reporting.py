@@ -38,8 +38,16 @@ def in_letters(problems: Iterable[Note]) -> Iterator[tuple[Note, ...]]:
     yield tuple(group)
 
 
+STOPPED_S = 30.0
+"""A process that did not get to say anything for so long may have a successor: half of a lease."""
+
+
 class TryAgain(StrongroomError):
     """This attempt cannot go on, but another can."""
+
+
+class Stopped(TryAgain):
+    """The process stood still for so long that the job may be another worker's by now."""
 
 
 # What the scheduler tries again; everything else is final. The one place where that is decided for jobs.
@@ -64,8 +72,8 @@ class Reporter:
         self.keys: VaultKeys | None = None
         """Set by the task once it has a key ring, so that KMS calls are counted."""
         self._next_note = 0.0
+        self._said = time.monotonic()
         self._waiting_until_ms = 0
-        self._next_alive = time.monotonic() + ALIVE_EVERY_S
 
     def note(self, note: notes.Note) -> None:
         """Tell the requester."""
@@ -94,10 +102,18 @@ class Reporter:
 
     def alive(self) -> None:
         """Extend the job's lease, every now and then; call it freely."""
-        now = time.monotonic()
-        if now >= self._next_alive:
-            self._next_alive = now + ALIVE_EVERY_S
+        if time.monotonic() >= self._said + ALIVE_EVERY_S:
             self.report(report.ALIVE)
+
+    def go_on(self) -> None:
+        """`alive`, before a step that must not be done once the job is over or another worker's.
+
+        Raises:
+            Stopped: it may be.
+        """
+        if time.monotonic() >= self._said + STOPPED_S:
+            raise Stopped("the worker stood still while it removed objects", remedy="see the host's load")
+        self.alive()
 
     def report(
         self,
@@ -112,6 +128,7 @@ class Reporter:
         outcome: notes.Note | None = None,
     ) -> None:
         """Tell the scheduler."""
+        self._said = time.monotonic()
         body = Report(
             REPORT_VERSION,
             os.urandom(16),

@@ -13,7 +13,6 @@ from deploy.iam.roles import (
     PARCELS,
     REPOSITORY,
     RESTORE,
-    WORKING,
 )
 from deploy.iam.statement import ANYBODY, Statement, role
 
@@ -59,11 +58,11 @@ REPOSITORY_BUCKET: Final = (
         principals=ANYBODY,
     ),
     Statement(
-        "OnlyBackupWrites",
+        "OnlyWorkersWrite",
         "Deny",
         ("s3:PutObject",),
         (f"{OBJECTS}*",),
-        {"StringNotEquals": {"aws:PrincipalArn": (role("backup"),)}},
+        {"StringNotEquals": {"aws:PrincipalArn": (role("backup"), role("maintenance"))}},
         principals=ANYBODY,
     ),
     Statement(
@@ -95,7 +94,9 @@ REPOSITORY_BUCKET: Final = (
         {"NumericGreaterThan": {"s3:object-lock-remaining-retention-days": "<lock_days>"}},
         principals=ANYBODY,
     ),
-    Statement("NoLocksOnWorking", "Deny", ("s3:PutObjectRetention",), WORKING, principals=ANYBODY),
+    Statement(
+        "NoLocksOnWorking", "Deny", ("s3:PutObjectRetention",), (f"{OBJECTS}jobs/*",), principals=ANYBODY
+    ),
     *_given("Backup", BACKUP, REPOSITORY),
     *_given("Restore", RESTORE, REPOSITORY),
     *_given("Maintenance", MAINTENANCE, REPOSITORY),

@@ -169,10 +169,11 @@ def _adopt(session: BackupSession, fence: int, epoch: int) -> list[str]:
     Returns:
         The names of packs that the index has and the store has not: what is in them counts as stored.
     """
-    index = session.index()
-    presence = Presence(session.store, index.indexed_packs())
+    index, struck = session.index(), session.struck()
+    indexed = (pack for pack in index.indexed_packs() if pack not in struck.packs)
+    presence = Presence(session.store, indexed)
     listed = presence.through(session.store.list(layout.PACKS))
-    adopted = adopt_packs(session.store, session.vault, session.keys, index, log_damaged, listed)
+    adopted = adopt_packs(session.store, session.vault, session.keys, index, log_damaged, struck, listed)
     if adopted:
         job = session.job.id
         try:
@@ -203,11 +204,13 @@ def _parent(session: BackupSession, source: Source) -> Snapshot | None:
 def _reader(session: BackupSession, store: ReadStore) -> Callable[[ManifestRef], Manifest]:
     """Reads the parent's manifests; one that is damaged counts as empty, so that its files are read again.
 
-    So are those whose chunks are not there any more: their entries come with no stamp.
+    So are those whose chunks are not there any more: their entries come with no stamp. What is struck counts as gone.
     """
-    index = session.index()
+    index, struck = session.index(), session.struck()
 
     def read(ref: ManifestRef) -> Manifest:
+        if not struck.manifests.isdisjoint((ref.id, *ref.bases)):
+            return Manifest([], b"", [])  # a prune may remove it
         try:
             found = read_manifest(store, session.vault, session.keys, ref)
         except (FormatError, ObjectMissing) as error:

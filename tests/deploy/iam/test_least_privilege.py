@@ -50,14 +50,22 @@ MAY: dict[str, set[str]] = {
     "backup": READS
     | WRITES
     | {
+        "write a new plan",
         "read a source",
         "list a source",
         "read a source's tags",
         "read the tags of a source's version",
     },
     "restore": READS | {"deliver a parcel", "give up a delivery"},
-    "maintenance": READS - {"make the bucket's own key through S3"}
-    | {"lock a pack", "see a pack's lock", "remove a plan", "list the repository's versions"},
+    "maintenance": READS
+    | (WRITES - {"see the bucket's lock"})
+    | {
+        "see a pack's lock",
+        "list the repository's versions",
+        "see unfinished uploads",
+        "remove a pack",
+        "remove a plan",
+    },
     "scheduler": set(),
     "client": {
         "read the configuration",
@@ -135,9 +143,7 @@ FORBIDDEN_WHATEVER_IS_ATTACHED: dict[str, set[str]] = {
     "maintenance": {
         "make a data key",
         "unwrap a data key",
-        "write a new pack",
-        "write over a snapshot",
-        "remove a pack",
+        "write a new plan",
         "remove a wrapped key",
         "remove the configuration",
         "remove a version for good",
@@ -236,7 +242,13 @@ ONLY_THE_RESOURCE_STOPS: dict[str, set[str]] = {
         *LOCKS,
     },
     "restore": {"read a pack in clear over the network"},
-    "maintenance": {"read a pack in clear over the network", *LOCKS},
+    "maintenance": {
+        "write over a snapshot",
+        "read a pack in clear over the network",
+        "write a pack that its owner cannot unlock",
+        "write a pack locked for a century",
+        *LOCKS,
+    },
     "client": {"take a parcel in clear over the network"},
 }
 
