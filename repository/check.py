@@ -141,6 +141,7 @@ class _Check:
         self._findings = Findings()
         self._damage = Damage(census.packs, self._findings)
         self._key_of = Keyed().key_of
+        self._closed = 0
 
     def run(self, reading: Reading, hidden: Hidden) -> CheckReport:
         store, findings, walk = self._subject.store, self._findings, self._walk
@@ -154,17 +155,17 @@ class _Check:
         self._learn_index(objects, places=not reading.data)
         stored = self._look_at_packs()
         read = self._read_data(objects, reading.subset) if reading.data else ReadCounts()
-        found = snapshots(self._subject, committed, self._on_damaged)
+        found = snapshots(self._subject, committed, self._on_closed)
         on_lost = partial(lose, self._subject, self._damage)
         good = enter_uses(self._subject, found, self._census, walk, self._key_of, on_lost)
         self._check_deks()
         compared = self._compare()
         name_losses(self._subject, committed, self._damage, self._key_of, walk)
-        report = self._report(stored, read, good, compared, len(committed), len(objects))
+        report = self._report(stored, read, good, compared, len(objects))
         return report._replace(hidden=hidden)
 
     def _report(
-        self, stored: _Stored, read: ReadCounts, good: int, compared: _Compared, committed: int, objects: int
+        self, stored: _Stored, read: ReadCounts, good: int, compared: _Compared, objects: int
     ) -> CheckReport:
         packs = self._census.packs
         manifests, unused_manifests = self._count_manifests()
@@ -178,7 +179,7 @@ class _Check:
             losses=self._findings.losses(),
             found=len(self._findings),
             snapshots=good,
-            damaged_snapshots=committed - good,
+            damaged_snapshots=self._closed,
             manifests=manifests,
             index_objects=objects,
             packs=stored.packs,
@@ -214,6 +215,10 @@ class _Check:
 
     def _on_damaged(self, name: str, error: RepositoryError) -> None:
         self._findings.add(name, error.message)
+
+    def _on_closed(self, name: str, error: RepositoryError) -> None:
+        self._closed += 1
+        self._on_damaged(name, error)
 
     def _learn_index(self, objects: list[str], *, places: bool) -> None:
         census = self._census

@@ -18,17 +18,19 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]*(/[a-z0-9][a-z0-9-]*)*")
 
 
 class Version(NamedTuple):
-    """The newest version of an object, also of one that a delete marker hides.
+    """A version of an object, or a delete marker.
 
     Attributes:
         name: of the object.
-        written_s: seconds since 1970, as the store counts them.
-        hidden_s: when it was hidden; 0 if it is there.
+        time_s: when it was written, seconds since 1970 as the store counts them.
+        size: bytes; -1 of a delete marker.
+        latest: whether it is what a reader of that name sees.
     """
 
     name: str
-    written_s: float
-    hidden_s: float
+    time_s: float
+    size: int
+    latest: bool
 
 
 class ReadStore(Protocol):
@@ -81,7 +83,7 @@ class ReadStore(Protocol):
         ...
 
     def versions(self, prefix: str) -> Sequence[Version]:
-        """The newest version of every name below `prefix`, hidden ones too; nothing where no versions are kept.
+        """All versions and delete markers below `prefix`, in no order; nothing where no versions are kept.
 
         Raises:
             StoreDenied: whoever reads may not list versions.

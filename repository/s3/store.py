@@ -132,20 +132,18 @@ class S3Reader:
     def versions(self, prefix: str) -> Sequence[Version]:
         """See ReadStore. One request for each thousand versions and delete markers."""
         check_prefix(prefix)
-        written: dict[str, float] = {}
-        hidden: dict[str, float] = {}
+        found: list[Version] = []
         start: dict[str, str] = {}
         while True:
             with self._translated(prefix or "listing"):
                 answer = self._client.list_object_versions(
                     **self._bucket, Prefix=self._prefix + prefix, MaxKeys=_LISTED, **start
                 )
-            for entry in answer.get("Versions", ()):
-                time_s = entry["LastModified"].timestamp()
-                written[entry["Key"]] = max(time_s, written.get(entry["Key"], 0.0))
-            for entry in answer.get("DeleteMarkers", ()):
-                if entry["IsLatest"]:
-                    hidden[entry["Key"]] = entry["LastModified"].timestamp()
+            for entry in (*answer.get("Versions", ()), *answer.get("DeleteMarkers", ())):
+                name = entry["Key"].removeprefix(self._prefix)
+                if _is_object(name):
+                    time_s = entry["LastModified"].timestamp()
+                    found.append(Version(name, time_s, entry.get("Size", -1), entry["IsLatest"]))
             if not answer.get("IsTruncated"):
                 break
             following = {
@@ -157,8 +155,7 @@ class S3Reader:
                     f"{self._place.shown}: a listing of versions does not go on", remedy="use another server"
                 )
             start = following
-        found = ((key.removeprefix(self._prefix), key) for key in sorted(written))
-        return [Version(name, written[key], hidden.get(key, 0.0)) for name, key in found if _is_object(name)]
+        return found
 
     @property
     def _client(self) -> Any:

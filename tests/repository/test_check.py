@@ -15,6 +15,7 @@ from repository.index import Index, write_indexes
 from repository.manifest import Entry, Manifest
 from repository.measure import MeasuredReader, Meter
 from repository.pack import RECORD
+from repository.prunes import write_void
 from repository.walk import Far, Progress
 
 if TYPE_CHECKING:
@@ -136,6 +137,13 @@ def test_a_damaged_snapshot_is_named_and_the_other_checked(repo: "Repo") -> None
     report = run(repo)
     assert [problem.object for problem in report.problems] == [name]
     assert report.snapshots == 1
+
+
+def test_a_void_is_no_damaged_snapshot(repo: "Repo") -> None:
+    repo.backup(FILES, 1)
+    write_void(repo.store, repo.vault, repo.keys, 1, b"V" * 16, 1)
+    report = run(repo)
+    assert (report.found, report.snapshots, report.damaged_snapshots) == (0, 1, 0)
 
 
 def test_a_missing_manifest_touches_its_span_of_the_snapshot(repo: "Repo") -> None:

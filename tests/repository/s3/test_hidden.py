@@ -8,9 +8,10 @@ import pytest
 
 from repository import layout
 from repository.check import check
-from repository.hidden import hidden_snapshots
+from repository.hidden import VOID, hidden_snapshots
 from repository.needed import needed
 from repository.place import S3Place, parse_place
+from repository.prunes import write_void
 from repository.s3.store import S3Pruner
 from repository.walk import Walk
 from tests.repository.conftest import Repo
@@ -94,11 +95,9 @@ def test_what_was_hidden_long_ago_is_told_no_more(vault: Repo, monkeypatch: pyte
 def test_many_versions_are_listed_in_pages(vault: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     vault.store.delete(snapshot(1))
     monkeypatch.setattr("repository.s3.store._LISTED", 1)
-    assert [each.name for each in vault.store.versions(layout.SNAPSHOTS)] == [
-        snapshot(1),
-        snapshot(2),
-        snapshot(3),
-    ]
+    found = vault.store.versions(layout.SNAPSHOTS)
+    assert sorted(each.name for each in found) == [snapshot(1), snapshot(1), snapshot(2), snapshot(3)]
+    assert [(each.name, each.latest) for each in found if each.size < 0] == [(snapshot(1), True)]
     assert hidden_snapshots(vault.store).names == (snapshot(1),)
 
 
@@ -106,3 +105,24 @@ def test_who_may_not_list_versions_does_not_know(s3: S3Server, prefix: str, tmp_
     uri = s3.uri(prefix, BUCKET, profile="deliveries")
     store = S3Pruner(parse_place(uri), QUICK, NO_WAITING)  # type: ignore[arg-type]
     assert hidden_snapshots(store).looked is False
+
+
+def test_a_void_that_a_prune_removed_was_no_snapshot(vault: Repo) -> None:
+    assert write_void(vault.store, vault.vault, vault.keys, 1, b"V" * 16, 2**62)
+    assert hidden_snapshots(vault.store).names == ()
+    vault.store.delete(layout.snapshot_name(b"V" * 16))
+    assert hidden_snapshots(vault.store).names == ()
+
+
+def test_a_void_that_lies_on_a_snapshot_hides_it(vault: Repo) -> None:
+    """As a prune puts it there, for which a snapshot that somebody hid has never come about."""
+    vault.store.delete(snapshot(3))
+    assert write_void(vault.store, vault.vault, vault.keys, 1, (3).to_bytes(16, "big"), 2**62)
+    assert hidden_snapshots(vault.store) == ((snapshot(3),), (snapshot(3),), True)
+
+
+def test_voids_and_snapshots_are_told_apart_by_their_size(repo: Repo) -> None:
+    repo.commit([])
+    write_void(repo.store, repo.vault, repo.keys, 1, b"V" * 16, 2**63 - 1)
+    smallest, void = (repo.store.size(name) for name in repo.stored(layout.SNAPSHOTS))
+    assert void <= VOID < smallest - len(b"host" + b"/")
