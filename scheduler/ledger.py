@@ -197,10 +197,10 @@ class Ledger:
         with _translated():
             return [bytes(row[0]) for row in self._db.execute(query, (kind, vault, since_ms, limit))]
 
-    def oldest_ms(self) -> int | None:
-        """When the oldest job was made that is remembered."""
+    def oldest_ms(self, vault: bytes) -> int | None:
+        """When the oldest job of a vault was made that is remembered."""
         with _translated():
-            row = self._db.execute("SELECT min(created_ms) FROM jobs").fetchone()
+            row = self._db.execute("SELECT min(created_ms) FROM jobs WHERE vault = ?", (vault,)).fetchone()
         return None if row is None or row[0] is None else int(row[0])
 
     def counts(self) -> dict[str, int]:

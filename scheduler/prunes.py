@@ -17,7 +17,7 @@ from crypto.registry import Registry
 from scheduler import dispatch, lifecycle, verdicts
 from scheduler.errors import Refused
 from scheduler.ledger import Ledger
-from scheduler.lifecycle import FAILED, TICKET_LIFETIME_MS, Job
+from scheduler.lifecycle import DONE, FAILED, TICKET_LIFETIME_MS, Job
 from scheduler.parts import Parts
 from scheduler.turns import may_sweep, waits_in_vain
 
@@ -36,8 +36,9 @@ def require_known(ledger: Ledger, vault: bytes, now_ms: int) -> None:
     Raises:
         Refused: it was not.
     """
-    oldest = ledger.oldest_ms()
-    seen = ledger.latest(INIT, vault) is not None
+    oldest = ledger.oldest_ms(vault)
+    init = ledger.latest(INIT, vault)
+    seen = init is not None and init.state == DONE
     if not seen and (oldest is None or now_ms - oldest < TICKET_LIFETIME_MS):
         raise Refused(
             "too-soon",

@@ -16,6 +16,7 @@ from repository.pack import PackWriter
 from repository.prune import Decision, decide, leave_out, remove, repack
 from repository.prunes import (
     Names,
+    Struck,
     read_mark,
     read_struck,
     read_sweep,
@@ -27,7 +28,7 @@ from repository.prunes import (
 )
 from repository.store import PruneStore, ReadStore
 from repository.stores import open_pruner
-from repository.survey import Subject, Usage, removable, survey
+from repository.survey import Subject, Usage, removable, survey, used_packs
 from repository.vault import epochs, read_config
 from workers.admission import Job
 from workers.keys import Send, VaultKeys
@@ -80,14 +81,17 @@ def mark(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     session = _Session(process, job, reporter, send)
     store, vault, keys = session.store, session.vault, session.keys
     if not _is_there(store, layout.mark_name(job.id)) and not _is_there(store, layout.sweep_name(job.id)):
-        usage = survey(session.subject, read_struck(store, vault, keys).packs)
+        # Listed before anything is looked at: a mark that comes meanwhile is not older, whoever made it.
+        older = [name for name in store.list(layout.PRUNES) if not layout.prune_of(name)[1]]
+        struck = read_struck(store, vault, keys)
+        usage = survey(session.subject, struck.packs)
         decision = decide(usage, spec.max_unused, frozenset(spec.running))
         if spec.dry_run:
             found = _told(usage, decision.packs, decision.manifests) | _to_repack(decision)
             reporter.report(report.DONE, outcome=_outcome(found | {"dry_run": True}))
             return
         names = Names(decision.packs | _repacked(session, reporter, usage, decision), decision.manifests)
-        _mark(session, names)
+        _mark(session, reporter, _with_older(names, struck, usage), older)
     reporter.report(report.PLANNED, segments=1)
 
 
@@ -107,9 +111,16 @@ def _repacked(session: _Session, reporter: Reporter, usage: Usage, decision: Dec
     return done.emptied
 
 
-def _mark(session: _Session, names: Names) -> None:
-    store, own = session.store, layout.mark_name(session.job.id)
-    older = [name for name in store.list(layout.PRUNES) if not layout.prune_of(name)[1] and name != own]
+def _with_older(names: Names, struck: Struck, usage: Usage) -> Names:
+    """Also what older marks and sweeps named, and nothing needs: whoever named it may be about to remove it."""
+    packs = (struck.packs & usage.stored_packs) - used_packs(usage)
+    manifests = (struck.manifests & usage.stored_manifests) - usage.manifests
+    return Names(names.packs | packs, names.manifests | manifests)
+
+
+def _mark(session: _Session, reporter: Reporter, names: Names, older: list[str]) -> None:
+    store = session.store
+    reporter.go_on()
     try:
         write_mark(store, session.vault, session.keys, session.epoch, session.job.id, now_ms(), names)
     except ObjectExists:
@@ -146,9 +157,10 @@ def sweep(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     marked = _marked(session)
     struck = read_struck(store, vault, keys)
     usage = survey(session.subject, struck.packs | marked.packs)  # 2
+    reporter.go_on()
     names = _named(session, removable(usage, marked))  # 3
     rewritten = leave_out(store, vault, keys, session.epoch, job.id, names.packs, reporter.alive)  # 4
-    remove(store, names, reporter.alive)  # 5
+    remove(store, names, reporter.go_on)  # 5
     _clean(session, reporter, usage)  # 6
     uploads = store.sweep(DEAD_UPLOAD_S)  # 7
     found = _told(usage, names.packs, names.manifests)

@@ -1,0 +1,92 @@
+"""A prune that was called off, and whose worker goes on all the same: no later prune loses anything by it."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import workers.maintenance.prune as prunes
+from crypto.job import PruneSpec, SweepSpec
+from repository.survey import survey
+from tests.workers.maintenance.test_prune import Vault, only, vault
+from workers.maintenance.prune import mark, sweep
+
+__all__ = ["vault"]
+
+
+def told_mark(vault: Vault, job: bytes, running: tuple[bytes, ...] = ()) -> Any:
+    spec = PruneSpec(vault.repo.folder.as_uri(), vault.upkeep.requester, 0.0, running=running)
+    return vault.upkeep.run(mark, spec, job=job)
+
+
+def told_sweep(vault: Vault, job: bytes) -> Any:
+    spec = SweepSpec(vault.repo.folder.as_uri(), vault.upkeep.requester, tuple(vault.ended))
+    return vault.upkeep.run(sweep, spec, job=job)
+
+
+def held_before_its_mark(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """A prune does everything up to its mark and is called off; returns what its worker does then."""
+    real, kept = prunes._mark, []
+    monkeypatch.setattr(prunes, "_mark", lambda *args: kept.append(args))
+    told_mark(vault, os.urandom(16))
+    monkeypatch.setattr(prunes, "_mark", real)
+    return lambda: real(*kept[0])
+
+
+def test_a_late_mark_leaves_the_mark_of_a_newer_prune(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    vault.forget(vault.backup(only(vault, 0)))
+    vault.backup(only(vault, 1))
+    late = held_before_its_mark(vault, monkeypatch)
+    newer = os.urandom(16)
+    told_mark(vault, newer)
+    late()
+    assert told_sweep(vault, newer)["kind"] == "done"
+
+
+def test_a_backup_beside_a_late_mark_still_sees_the_newer_one(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten = vault.backup(only(vault, 0))
+    vault.backup(only(vault, 1))
+    late = held_before_its_mark(vault, monkeypatch)
+    vault.forget(forgotten)
+    newer = os.urandom(16)
+    told_mark(vault, newer)
+    child: list[bytes] = []
+
+    def surveyed(*args: Any) -> Any:
+        usage = survey(*args)
+        late()
+        child.append(vault.begin(only(vault, 0)))
+        return usage
+
+    monkeypatch.setattr(prunes, "survey", surveyed)
+    vault.marked = newer
+    told_sweep(vault, newer)
+    monkeypatch.setattr(prunes, "survey", survey)
+    vault.finish(child[0])
+    vault.require_whole()
+
+
+def test_a_newer_mark_names_what_a_prune_that_was_called_off_may_still_remove(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.backup(only(vault, 1))
+    dead = vault.begin(only(vault, 0))
+    vault.step(dead)
+    vault.die(dead)
+    first = vault.mark()
+
+    def surveyed(*args: Any) -> Any:
+        usage = survey(*args)
+        monkeypatch.setattr(prunes, "survey", survey)
+        running = vault.begin()
+        told_mark(vault, os.urandom(16), running=(running,))
+        vault.backing.source = vault.sources[2 if vault.busy[running] != vault.sources[2] else 1]
+        vault.backup(only(vault, 0))
+        return usage
+
+    monkeypatch.setattr(prunes, "survey", surveyed)
+    told_sweep(vault, first)
+    vault.require_whole()
