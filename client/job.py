@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from client.errors import BrokerUnreachable, Interrupted, JobFailed, SchedulerSilent
 from client.session import Session
-from client.waiting import Waits
+from client.waiting import NO_KEY, Waits
 from config.errors import StrongroomError
 from crypto import canonical, notes
 from crypto import job as jobs
@@ -180,6 +180,9 @@ class Job:
             self._hear()
             if isinstance(note, notes.Waiting):
                 self._waits.hear(note.message, note.until_ms)
+                return None
+            if isinstance(note, notes.KeyWaiting):
+                self._waits.hear(note.message, note.until_ms, NO_KEY)
                 return None
             # What ends a job is its verdict; a worker's outcome comes inside that.
             return None if isinstance(note, notes.Outcome | notes.Failure) else note
