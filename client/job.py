@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from client.errors import BrokerUnreachable, Interrupted, JobFailed, SchedulerSilent
 from client.session import Session
+from client.signs import Lookout, needed
 from client.waiting import NO_KEY, Waits
 from config.errors import StrongroomError
 from crypto import canonical, notes
@@ -22,6 +23,8 @@ from crypto.registry import SCHEDULER
 from crypto.signing import Signed
 
 POLL_S: Final = 2.0
+LOOK_AFTER_S: Final = 3.0
+"""Silence after which it is looked whether those who have to do the job live."""
 ASK_AFTER_S: Final = 10.0
 """Silence after which the scheduler is asked how the job stands."""
 RESEND_AFTER_S: Final = 30.0
@@ -41,6 +44,7 @@ _LOOK: Final = "see how it ended with `strongroom jobs`"
 class Patience:
     """The times above, for tests."""
 
+    look_after_s: float = LOOK_AFTER_S
     ask_after_s: float = ASK_AFTER_S
     resend_after_s: float = RESEND_AFTER_S
     give_up_after_s: float = GIVE_UP_AFTER_S
@@ -87,6 +91,10 @@ class Job:
         self._answered = self._committing = False
         self._unreachable: BrokerUnreachable | None = None
         self._waits = Waits()
+        self._lookout: Lookout | None = None
+        if session.installation.settings.broker.url:
+            wanted = needed(session.registry, kind, vault, self._spec)
+            self._lookout = Lookout(session.mailbox, wanted)
 
     def submit(self) -> None:
         """Send the request.
@@ -238,6 +246,8 @@ class Job:
         """What to do when nothing came: ask, send again, or give up."""
         now = time.monotonic()
         silence = now - self._heard
+        if self._lookout is not None and self._unreachable is None and silence > self._patience.look_after_s:
+            self._lookout.look()
         if silence > self._patience.give_up_after_s:
             raise self._unreachable or SchedulerSilent(
                 "the scheduler does not answer",

@@ -22,6 +22,7 @@ from config.settings import MAX_PROCESSES, Settings, load
 from workers.pulse import Pulse
 from workers.redact import frames_only
 from workers.role import LOG_FORMAT, RoleContext
+from workers.sign import Sign
 from workers.stack.roles import MONITOR_MODULE, ROLE_MODULES, Role, become
 
 logger = logging.getLogger("run")
@@ -82,13 +83,17 @@ def make_context(home: Home, role: str, queue: str = "", concurrency: int = 0) -
             remedy="set broker.url in config.toml; `strongroom up` runs all roles with a broker of its own",
         )
     host = _host_of(role, queue)
+    station = queues.station(role, host)
+    url = broker_url(settings.broker, station)
     home.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    pulse = Pulse(home.run_dir / f"{queues.station(role, host)}.alive")
+    alive = home.run_dir / f"{station}.alive"
+    # The monitor writes nothing on the broker.
+    pulse = Pulse(alive) if role == queues.MONITOR else Pulse(alive, Sign(station, url, settings.broker).give)
     return RoleContext(
         role=role,
         home=home,
         settings=_with_concurrency(settings, role, concurrency),
-        broker_url=broker_url(settings.broker, queues.station(role, host)),
+        broker_url=url,
         ready=pulse.ready,
         one_shot=False,
         host=host,
