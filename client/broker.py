@@ -62,11 +62,8 @@ class Mailbox:
             raise _unreachable(error) from error
         return found[:MAX_STATUS_BYTES] if isinstance(found, bytes) else b""
 
-    def seen(self, stations: Iterable[str]) -> dict[str, float | None] | None:
+    def seen(self, stations: Iterable[str]) -> dict[str, float | None]:
         """How many seconds ago, by the broker's clock, each station gave its last sign of life; None: it gave none.
-
-        Returns:
-            None when the broker's users are of a release whose client could not see that.
 
         Raises:
             BrokerUnreachable: the broker does not answer.
@@ -74,12 +71,11 @@ class Mailbox:
         ages: dict[str, float | None] = {}
         try:
             for station in stations:
-                left = self._wire.call("PTTL", queues.sign_key(station))
-                known = isinstance(left, int) and left >= 0
-                ages[station] = max(0.0, queues.SIGN_LIFE_S - left / 1000) if known else None  # type: ignore[operator]
+                left_ms = self._wire.call("PTTL", queues.sign_key(station))
+                ages[station] = None
+                if isinstance(left_ms, int) and left_ms >= 0:
+                    ages[station] = queues.SIGN_LIFE_S - left_ms / 1000
         except (OSError, WireError) as error:
-            if isinstance(error, Refused) and str(error).startswith("NOPERM"):
-                return None
             raise _unreachable(error) from error
         return ages
 

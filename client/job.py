@@ -93,8 +93,8 @@ class Job:
         self._waits = Waits()
         self._lookout: Lookout | None = None
         if session.installation.settings.broker.url:
-            wanted = needed(session.registry, kind, vault, self._spec)
-            self._lookout = Lookout(session.mailbox, wanted)
+            host = self._spec.host if isinstance(self._spec, jobs.BackupSpec) else ""
+            self._lookout = Lookout(session.mailbox, needed(session.registry, kind, vault, host))
 
     def submit(self) -> None:
         """Send the request.

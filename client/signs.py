@@ -1,6 +1,6 @@
-"""Which roles have been heard of, as far as they say so themselves on a broker of one's own.
+"""When roles were last heard of on a broker of one's own: hints for people.
 
-Hints for people: roles of the embedded stack have a supervisor, and give none.
+A role on several hosts is silent when all of them are. Roles of the embedded stack have a supervisor, and give no sign.
 """
 
 import time
@@ -45,14 +45,13 @@ def stations(registry: Registry) -> tuple[str, ...]:
     return tuple(sorted({queues.SCHEDULER, queues.BEAT, queues.KEY_BROKER} | workers))
 
 
-def needed(registry: Registry, kind: str, vault: bytes, spec: jobs.Spec) -> tuple[str, ...]:
-    """The stations without which a job gets no further."""
+def needed(registry: Registry, kind: str, vault: bytes, host: str) -> tuple[str, ...]:
+    """The stations without which a job gets no further; `host`: that it names, if any."""
     role = _WORKERS.get(kind)
     if role is None:
         return (queues.SCHEDULER, queues.BEAT)
-    host = spec.host if isinstance(spec, jobs.BackupSpec) else ""
-    if role in queues.HOSTED_ROLES and not host:
-        host = next((each.host for each in registry.vaults if each.id == vault), "")
+    if role in queues.HOSTED_ROLES:
+        host = host or next((each.host for each in registry.vaults if each.id == vault), "")
     return (queues.SCHEDULER, queues.BEAT, queues.KEY_BROKER, queues.station(role, host))
 
 
@@ -65,8 +64,11 @@ def since(station: str, age_s: float | None) -> str:
     """What is to be said about a silent one."""
     role, _, host = station.partition(".")
     what = f"{role} worker" if role in _WORKERS.values() else role
-    when = "the broker began" if age_s is None else to_the_second(time_of_ns(time.time_ns() - int(age_s * 1e9)))
-    return f"no {what}{f' of {host}' if host else ''} has been seen since {when}"
+    where = f" of {host}" if host else ""
+    if age_s is None:
+        return f"no {what}{where} has been seen since the broker began"
+    when = time_of_ns(time.time_ns() - int(age_s * 1e9))
+    return f"no {what}{where} has been seen since {to_the_second(when)}"
 
 
 class Lookout:
@@ -92,8 +94,8 @@ class Lookout:
             seen = self._mailbox.seen(self._wanted)
         except BrokerUnreachable:
             return  # whoever waits finds out
-        missing = silent(seen or {})
+        missing = silent(seen)
         for station in missing:
             if station not in self._told:
-                click.echo(f"strongroom: waiting: {since(station, (seen or {})[station])}", err=True)
+                click.echo(f"strongroom: waiting: {since(station, seen[station])}", err=True)
         self._told = frozenset(missing)

@@ -19,19 +19,15 @@ BEAT_S: Final = 5.0
 NOTIFY_VARIABLE: Final = "NOTIFY_SOCKET"
 
 
-def _untold() -> None:
-    """Nobody else is told."""
-
-
 class Pulse:
     """The pulse of this process.
 
     Args:
         file: touched at every beat; whoever finds it older than a few beats knows that the role is stuck.
-        tell: called at every beat; must not raise.
+        tell: called at every beat; must not raise. None: nobody else is told.
     """
 
-    def __init__(self, file: Path, tell: Callable[[], None] = _untold) -> None:
+    def __init__(self, file: Path, tell: Callable[[], None] | None = None) -> None:
         self._file = file
         self._tell_others = tell
         self._address = os.environ.get(NOTIFY_VARIABLE, "")
@@ -39,8 +35,8 @@ class Pulse:
 
     def ready(self) -> None:
         """Say that the role serves."""
-        self._tell(b"READY=1")
         self.beat()
+        self._tell(b"READY=1")  # last: what systemd starts afterwards may look for the sign
         logger.info("ready")
 
     def beat(self) -> None:
@@ -51,7 +47,8 @@ class Pulse:
             os.utime(self._file)
         except OSError as error:
             logger.warning("no sign of life in %s: %s", self._file.name, error.strerror)
-        self._tell_others()
+        if self._tell_others is not None:
+            self._tell_others()
 
     def _tell(self, state: bytes) -> None:
         """sd_notify(3) in two lines; a leading @ is the abstract namespace."""

@@ -22,8 +22,8 @@ from config.stack_file import StackInfo, running_stack
 def command(ctx: click.Context, as_json: bool) -> None:
     """Show how the stack is: up since when, which roles live, what waits in its queues, what the key-broker counted.
 
-    The exit code is 0 only when it is ready: on a broker of one's own, when each role that somebody is enrolled for has
-    given a sign of life.
+    The exit code is 0 only when it is ready. On a broker of one's own that is when scheduler, beat, key-broker and
+    every worker that somebody is enrolled as have given a sign of life in the last 30 seconds.
     """
     installation = Installation.open()
     broker = installation.settings.broker
@@ -34,8 +34,8 @@ def command(ctx: click.Context, as_json: bool) -> None:
     hosts = {each.host for each in installation.registry.identities if each.host}
     mailbox = Mailbox(url, installation.settings)
     try:
-        seen = mailbox.seen(stations(installation.registry)) if broker.url else None
-        missing = silent(seen or {})
+        seen = mailbox.seen(stations(installation.registry)) if broker.url else {}
+        missing = silent(seen)
         found = {
             "ready": not missing,
             "stack": _stack(info),
@@ -46,16 +46,10 @@ def command(ctx: click.Context, as_json: bool) -> None:
     finally:
         mailbox.close()
     click.echo(json_line(found) if as_json else _words(found))
-    if broker.url and seen is None:
-        click.echo(
-            "strongroom: which roles live is not known: the broker's users are of an older release\n"
-            "  -> run `strongroom acl` again, carry users.acl to the broker and restart it",
-            err=True,
-        )
     for station in missing:
-        click.echo(f"strongroom: {since(station, (seen or {})[station])}", err=True)
+        click.echo(f"strongroom: {since(station, seen[station])}", err=True)
     if missing:
-        click.echo("  -> see whether it runs there, and the last line of its log", err=True)
+        click.echo("  -> see on their hosts whether they run, and the last lines of their logs", err=True)
     ctx.exit(1 if missing else 0)
 
 
@@ -82,7 +76,7 @@ def _json(text: bytes) -> Any:
 def _words(found: dict[str, Any]) -> str:
     stack = found["stack"]
     lines = ["the broker answers" if stack is None else f"the stack is up, process {stack['pid']}"]
-    if found["seen"] is not None:
+    if found["seen"]:
         lines.append("seen: " + ", ".join(f"{name} {_ago(age_s)}" for name, age_s in found["seen"].items()))
     if stack and stack["flower_url"]:
         lines.append(

@@ -155,6 +155,8 @@ def test_a_host_without_a_worker_is_refused_with_a_remedy(world: World) -> None:
 def test_status_shows_every_queue(world: World) -> None:
     status = world.client.json("status")
     assert status["ready"] is True
+    roles = {"scheduler", "beat", "key-broker", "backup", "backup.web1", "restore", "maintenance"}
+    assert roles == set(status["seen"])
     assert status["queues"]["backup.web1"] == 0
     assert status["roles"]["key-broker"]["gateway"]["calls"] > 0
 
