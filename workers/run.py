@@ -24,12 +24,16 @@ from workers.redact import frames_only
 from workers.role import LOG_FORMAT, RoleContext
 from workers.sign import Sign
 from workers.stack.roles import MONITOR_MODULE, ROLE_MODULES, Role, become
+from workers.startup import NotLetIn, require_start
 
 logger = logging.getLogger("run")
 
 MODULES = {**ROLE_MODULES, queues.MONITOR: MONITOR_MODULE}
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 EXIT_CRASHED = 70  # EX_SOFTWARE
+EXIT_NOT_LET_IN = (
+    77  # EX_NOPERM; systemd tries again, as the broker's users and certificates are renewed elsewhere
+)
 _CONCURRENCY = {
     queues.BACKUP: "backup",
     queues.RESTORE: "restore",
@@ -42,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Be one role until SIGTERM.
 
     Returns:
-        The exit code: 0 after an orderly end, 78 when the configuration does not allow a start.
+        The exit code: 0 after an orderly end, 78 when the configuration does not allow a start, 77 when the broker
+        does not let the role in.
     """
     options = _parse(arguments)
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr, force=True)
@@ -54,10 +59,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         harden_process()
         context = make_context(Home(options.home), options.role, options.queue, options.concurrency)
+        require_start(context)
         become(Role(options.role, MODULES[options.role]), context)
     except StrongroomError as error:
         logger.critical("%s%s", error.message, f" -> {error.remedy}" if error.remedy else "")
-        return EXIT_CONFIG
+        return EXIT_NOT_LET_IN if isinstance(error, NotLetIn) else EXIT_CONFIG
     except Exception as error:  # noqa: BLE001 - the text of an error may name what nobody may read in a log
         logger.critical("crashed: %s", frames_only(error))
         return EXIT_CRASHED

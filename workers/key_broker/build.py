@@ -26,8 +26,7 @@ def build_service(home: Home, settings: KmsSettings) -> KeyService:
     """The key service of an installation. Call it after the fork: it opens the database and holds keys.
 
     Raises:
-        ConfigError: the broker has no identity file.
-        Malformed: that file is damaged.
+        ConfigError: the broker has no identity file, or a damaged one.
         StateError: the database cannot be opened.
     """
     gateway = build_gateway(home, settings)
