@@ -18,7 +18,7 @@ LOCK := --generate-hashes --no-header --python-version 3.11 --no-emit-index-url 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev compile test lint types layers unit test-redis compose-test systemd-test deploy-files fmt lock demo bench bench-quick bench-readme clean
+.PHONY: help setup setup-dev compile test lint types layers unit test-redis compose-test systemd-test terraform-test deploy-files fmt lock demo bench bench-quick bench-readme clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -30,6 +30,7 @@ $(BIN)/python:
 
 # Scripts carry the environment's full path, so one that was moved or lost its interpreter is made anew.
 $(RUNTIME): | $(BIN)/python
+	@test ! -L $(VENV) || { echo '$(VENV) is a link to another checkout'\''s; remove the link, or use make there.' >&2; exit 1; }
 	@{ $(BIN)/python -c '' && grep -qF '$(CURDIR)/$(VENV)/bin/' $(BIN)/pip; } 2>/dev/null \
 		|| $(PYTHON) -m venv --clear $(VENV)
 	$(PIP) install --require-hashes --requirement requirements.lock
@@ -74,6 +75,14 @@ compose-test: setup ## build docker-compose.yml's images, back up and restore th
 
 systemd-test: setup ## install deploy/systemd on a machine with systemd, a container, and try every unit (Docker)
 	$(BIN)/python -m deploy.systemd.trial
+
+terraform-test: ## validate and plan deploy/iam/terraform (terraform 1.7 or newer; TERRAFORM_INIT: options of `init`)
+	terraform fmt -check -recursive deploy/iam/terraform
+	set -e; for module in service customer bucket; do \
+		terraform -chdir=deploy/iam/terraform/$$module init -backend=false -input=false $(TERRAFORM_INIT); \
+		terraform -chdir=deploy/iam/terraform/$$module validate; \
+		terraform -chdir=deploy/iam/terraform/$$module test; \
+	done
 
 deploy-files: setup ## write deploy/acl/ again from config/acl.py
 	$(BIN)/python -m config.acl deploy/acl

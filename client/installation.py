@@ -3,6 +3,7 @@
 import fcntl
 import os
 import secrets
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,12 +13,12 @@ from pathlib import Path
 
 import msgspec
 
-from client.errors import AlreadyInitialised, ClientError, NotInitialised, UnknownVault
+from client.errors import AlreadyInitialised, ClientError, EnrolmentRefused, NotInitialised, UnknownVault
 from client.template import CONFIG_TOML
-from config.home import OWNER_ONLY_FILE, Home
+from config.home import OWNER_ONLY_DIR, OWNER_ONLY_FILE, Home
 from config.settings import Settings, load
 from crypto.identity import Identity
-from crypto.registry import MAX_REGISTRY, OPERATOR, ROLES, Enrolled, Registry, VaultEntry
+from crypto.registry import KEY_BROKER, MAX_REGISTRY, OPERATOR, ROLES, Enrolled, Registry, VaultEntry
 
 MAX_IDENTITY = 64 * 1024
 _PACKAGES = Path(__file__).parents[1]
@@ -86,16 +87,58 @@ def read_registry(home: Home) -> Registry:
     return Registry.decode(_read(home.registry_file, MAX_REGISTRY))
 
 
+def keeps_registry(home: Home) -> bool:
+    """Whether `home` is where the registry is kept, and not a copy of it: the key-broker's."""
+    return (home.identities / KEY_BROKER).exists()
+
+
 def change_registry(home: Home, change: Callable[[Registry], Registry]) -> Registry:
     """Replace the registry by what `change` makes of it: atomic, durable, one command at a time.
+
+    Where it is kept, each change raises its serial; one to a copy does not, so that the next copy takes its place.
 
     Raises:
         ClientError, Malformed: it cannot be read or written; also whatever `change` raises, and nothing is changed.
     """
     with _locked(home.registry_file.with_suffix(".lock")):
-        changed = change(read_registry(home))
+        found = read_registry(home)
+        changed = change(found)
+        if changed != found and keeps_registry(home):
+            changed = msgspec.structs.replace(changed, serial=found.serial + 1)
         write_private(home.registry_file, changed.encode())
     return changed
+
+
+def replace_registry(home: Home, copy: Registry) -> None:
+    """Take a copy of the registry, if it may be one of what `home` has now.
+
+    Raises:
+        EnrolmentRefused: another installation's, or older, or `home` is where the registry is kept.
+        ClientError, Malformed: the one in `home` cannot be read or written.
+    """
+    with _locked(home.registry_file.with_suffix(".lock")):
+        if home.registry_file.exists():
+            _require_successor(home, read_registry(home), copy)
+        write_private(home.registry_file, copy.encode())
+
+
+def _require_successor(home: Home, found: Registry, copy: Registry) -> None:
+    if found.tenant != copy.tenant:
+        raise EnrolmentRefused(
+            "the copy belongs to another installation", remedy="use another STRONGROOM_HOME for it"
+        )
+    if keeps_registry(home):
+        raise EnrolmentRefused(
+            f"the registry is kept in {home.root}, and no copy is newer than it",
+            remedy="change it with `strongroom enrol` and `vault add`; to put a saved one back, move "
+            f"{home.registry_file.name} away first",
+        )
+    if copy.serial < found.serial:
+        raise EnrolmentRefused(
+            f"the copy is older than what is here: {copy.serial} changes, here {found.serial}",
+            remedy="export it again where it is kept; if a saved one was put back there, move "
+            f"{home.registry_file.name} away here first",
+        )
 
 
 def without_vault(vault: bytes) -> Callable[[Registry], Registry]:
@@ -150,6 +193,33 @@ def python_command(module: str, *arguments: str) -> tuple[list[str], dict[str, s
     """
     path = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH", ""))))
     return [sys.executable, "-P", "-m", module, *arguments], {**os.environ, "PYTHONPATH": path}
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder for secrets that only its owner may enter, or see to it that an existing one is that.
+
+    One that others may enter is closed to them if it is empty. With something in it, it may have another use, and is
+    left alone.
+
+    Raises:
+        ClientError: it has something in it and is open to others, is somebody else's, or cannot be made.
+    """
+    try:
+        folder.mkdir(mode=OWNER_ONLY_DIR, parents=True, exist_ok=True)
+        found = folder.stat()
+        if found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077:
+            return
+        if found.st_uid == os.geteuid() and not any(folder.iterdir()):
+            folder.chmod(OWNER_ONLY_DIR)
+            return
+    except OSError as error:
+        raise ClientError(
+            f"cannot make {folder}: {error.strerror}", remedy="name a folder that you can write"
+        ) from error
+    raise ClientError(
+        f"{folder} is open to other users, and private keys would be made in it",
+        remedy=f"name a folder of its own, or close this one: chmod 700 {folder}",
+    )
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -71,6 +71,7 @@ class Job:
         kind: `crypto.job` has the kinds.
         vault: 16 bytes; zeros for a question to the scheduler.
         make_spec: makes the spec from the requester's public key, whose private half stays here.
+        detached: whether the job goes on when this command is gone.
     """
 
     def __init__(
@@ -80,11 +81,14 @@ class Job:
         vault: bytes,
         make_spec: Callable[[bytes], jobs.Spec],
         patience: Patience = Patience(),
+        *,
+        detached: bool = False,
     ) -> None:
         self.id = secrets.token_bytes(16)
         self.opening = HpkeKey.generate()
         self._session, self._kind, self._vault = session, kind, vault
         self._patience = patience
+        self._detached = detached
         self._spec = make_spec(self.opening.public)
         self._begun = self._heard = self._asked = self._sent = time.monotonic()
         self._request: Signed | None = None
@@ -176,7 +180,7 @@ class Job:
 
     def _signed(self, kind: str, spec: bytes) -> Signed:
         now_ms = time.time_ns() // 1_000_000
-        body = jobs.JobRequest(jobs.REQUEST_VERSION, self.id, kind, self._vault, now_ms, spec, detached=False)
+        body = jobs.JobRequest(jobs.REQUEST_VERSION, self.id, kind, self._vault, now_ms, spec, self._detached)
         return jobs.request(self._session.installation.operator, body)
 
     def _read(self, data: bytes) -> notes.Note | Finished | None:

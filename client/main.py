@@ -22,6 +22,8 @@ VERBS: Final = {
     "snapshots": "List a vault's snapshots.",
     "ls": "List the content of a snapshot.",
     "restore": "Restore a snapshot, or a part of one, into a folder.",
+    "forget": "Take snapshots out of a vault, by id or by a policy.",
+    "prune": "Free what no snapshot of a vault needs.",
     "check": "Verify a vault's repository.",
     "lock": "Extend the locks of a vault's objects.",
     "identity": "Make the identity of a role on this host; show its public part.",

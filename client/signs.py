@@ -20,12 +20,14 @@ SILENT_S: Final = 30.0
 """A role says every five seconds that it lives; one that is busy or starts again is not called silent."""
 LOOK_EVERY_S: Final = 5.0
 
-_WORKERS: Final[Mapping[str, str]] = {
+WORKERS: Final[Mapping[str, str]] = {
     jobs.INIT: queues.BACKUP,
     jobs.BACKUP: queues.BACKUP,
     jobs.RESTORE: queues.RESTORE,
     jobs.LIST: queues.RESTORE,
     jobs.CHECK: queues.MAINTENANCE,
+    jobs.FORGET: queues.MAINTENANCE,
+    jobs.PRUNE: queues.MAINTENANCE,
     jobs.EXTEND: queues.MAINTENANCE,
 }
 """Whose workers do a job of a kind; of the others the scheduler does everything."""
@@ -47,7 +49,7 @@ def stations(registry: Registry) -> tuple[str, ...]:
 
 def needed(registry: Registry, kind: str, vault: bytes, host: str) -> tuple[str, ...]:
     """The stations without which a job gets no further; `host`: that it names, if any."""
-    role = _WORKERS.get(kind)
+    role = WORKERS.get(kind)
     if role is None:
         return (queues.SCHEDULER, queues.BEAT)
     if role in queues.HOSTED_ROLES:
@@ -63,7 +65,7 @@ def silent(seen: Seen) -> tuple[str, ...]:
 def since(station: str, age_s: float | None) -> str:
     """What is to be said about a silent one."""
     role, _, host = station.partition(".")
-    what = f"{role} worker" if role in _WORKERS.values() else role
+    what = f"{role} worker" if role in WORKERS.values() else role
     where = f" of {host}" if host else ""
     if age_s is None:
         return f"no {what}{where} has been seen since the broker began"

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import hiredis
 
-from config.broker import SOCKET_SCHEME, BrokerSettings, tls_options
+from config.broker import SOCKET_SCHEME, BrokerSettings, tls_context, tls_options
 
 DEFAULT_PORT: Final = 6379
 MAX_ANSWER: Final = 64 << 20
@@ -107,15 +107,8 @@ class Wire:
     def _secured(self, plain: socket.socket) -> socket.socket:
         if not self._tls:
             return plain
-        import ssl
-
         try:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies the certificate and the host's name
-            context.minimum_version = self._tls["ssl_min_version"]
-            context.load_verify_locations(self._tls["ssl_ca_certs"])
-            if "ssl_certfile" in self._tls:
-                context.load_cert_chain(self._tls["ssl_certfile"], self._tls["ssl_keyfile"])
-            return context.wrap_socket(plain, server_hostname=self._place.hostname)
+            return tls_context(self._tls).wrap_socket(plain, server_hostname=self._place.hostname)
         except BaseException:
             plain.close()
             raise

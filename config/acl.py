@@ -14,7 +14,7 @@ from config import queues
 from config.celery_settings import unacked_keys
 
 WORKER_ROLES = tuple(queues.QUEUE_OF_ROLE)
-USERS = (*WORKER_ROLES, queues.BEAT, queues.CLIENT, queues.MONITOR)
+USERS = (*WORKER_ROLES, queues.BEAT, queues.CLIENT, queues.MONITOR, queues.HEALTH)
 
 SETINFO: Final = "+client|setinfo"
 """What Redis 7.0 does not know yet, and therefore refuses in an ACL file; it has to be left out there."""
@@ -23,8 +23,9 @@ _EVENTS = "&/0.celeryev/*"
 # What every connection of redis-py and kombu says, none of which touches a key.
 _HANDSHAKE = f"+ping +hello +auth +client|setname {SETINFO} +multi +exec +discard +unwatch"
 
-_LOCK = "+evalsha +script|load +script|exists"
-_UNACKED_COMMANDS = f"+hset +hget +hdel +zadd +zrem +zrange +watch +set +get +del {_LOCK}"
+# The server serves one command at a time, so nobody may have one whose work grows otherwise than with its length: no
+# scripts, no ranges. `workers.broker` does without.
+_UNACKED_COMMANDS = "+hset +hget +hdel +zadd +zrem +zcount +zpopmin +watch"
 
 # Queues that a role wakes besides its own. Every worker may consume, and put back into, only its own.
 _WAKES: Mapping[str, tuple[str, ...]] = {
@@ -87,6 +88,8 @@ def for_redis_7_0(text: str) -> str:
 
 def rules_of(user: str) -> str:
     """What one user may do."""
+    if user == queues.HEALTH:
+        return "-@all +ping"
     return f"-@all {_HANDSHAKE} {_monitor_rules() if user == queues.MONITOR else _rules(user)}"
 
 
@@ -143,18 +146,7 @@ def _keys(prefix: str, patterns: tuple[str, ...]) -> str:
 
 
 def _monitor_rules() -> str:
-    # Flower's event receiver publishes a wake-up to pidbox; no worker listens there (remote control is off).
-    bindings = "~_kombu.binding.celery* ~_kombu.binding_permanent.celery* ~_kombu.binding_deadlines"
-    declare = f"+sadd +srem +smembers +zadd +zrangebyscore +zrem +exists +del +time {_LOCK}"
-    rules = (
-        "+info",
-        f"({bindings} {declare})",
-        "(~celeryev.* +llen +del +pexpire +exists)",
-        f"({_EVENTS} +psubscribe +punsubscribe)",
-        "(&/0.celery.pidbox +publish)",
-        f"({_keys('%R~', _LENGTHS)} +llen)",
-    )
-    return " ".join(rules)
+    return f"({_EVENTS} +psubscribe +punsubscribe) ({_keys('%R~', _LENGTHS)} +llen)"
 
 
 def write_examples(folder: Path) -> None:

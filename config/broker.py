@@ -2,7 +2,8 @@
 
 import ipaddress
 import os
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
@@ -10,11 +11,17 @@ import msgspec
 from config.errors import ConfigError
 from config.secret_files import first_line
 
+if TYPE_CHECKING:
+    import ssl
+
 TLS_SCHEME = "rediss"
 SOCKET_SCHEME = "redis+socket"
 SCHEMES = (TLS_SCHEME, "redis", SOCKET_SCHEME)
 # What may follow the `?`: everything else could switch off what is checked here (`ssl_cert_reqs=none`).
 _QUERY = frozenset({"virtual_host"})
+# What has a meaning for one of those who read the URL, and none or another for the others: kombu takes a `;` for the
+# beginning of a second broker, which nobody here would have looked at.
+_NOT_IN_A_URL = frozenset(";,#\\ \t\r\n\0")
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,7 +49,7 @@ class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def check_broker(broker: BrokerSettings) -> None:
     """Refuse a broker that could be listened to, or whose certificate nobody would verify.
 
-    1. The scheme is known, and nothing in the URL changes how TLS is done.
+    1. The scheme is known, there is one broker in the URL, and nothing in it changes how TLS is done.
     2. `rediss://` names the CA: kombu takes it for "verify nothing" otherwise (notes 2.2).
     3. `redis://` stays on this machine.
     4. Certificate and key come together, and one password only.
@@ -56,6 +63,11 @@ def check_broker(broker: BrokerSettings) -> None:
     if parts.scheme not in SCHEMES:  # 1
         raise ConfigError(
             "broker.url has an unknown scheme", remedy="use rediss://, redis:// or redis+socket://"
+        )
+    if _NOT_IN_A_URL.intersection(broker.url):
+        raise ConfigError(
+            "broker.url has a character that could begin another broker, or end this one",
+            remedy="name one broker; in a user or password write ; , # and the like as %3B, %2C, %23",
         )
     for option in filter(None, parts.query.split("&")):
         if parts.scheme != SOCKET_SCHEME or option.partition("=")[0] not in _QUERY:
@@ -128,6 +140,26 @@ def tls_options(broker: BrokerSettings, url: str) -> dict[str, Any]:
         options["ssl_certfile"] = _readable("cert_file", broker.cert_file)
         options["ssl_keyfile"] = _readable("key_file", broker.key_file)
     return options
+
+
+def tls_context(options: Mapping[str, Any]) -> "ssl.SSLContext":
+    """How a connection to the broker does TLS: as `tls_options` says.
+
+    No CA counts but the configured one, not even the system's; and no name in a certificate but those that are there
+    as names of hosts: what is called "localhost" may be a client.
+
+    Raises:
+        OSError: a file cannot be read, or is none.
+    """
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies the certificate and the host's name
+    context.hostname_checks_common_name = False
+    context.minimum_version = options["ssl_min_version"]
+    context.load_verify_locations(options["ssl_ca_certs"])
+    if "ssl_certfile" in options:
+        context.load_cert_chain(options["ssl_certfile"], options["ssl_keyfile"])
+    return context
 
 
 def redis_arguments(broker: BrokerSettings, url: str) -> tuple[str, dict[str, Any]]:

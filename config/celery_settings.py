@@ -26,14 +26,13 @@ TICK_EXPIRES_S = 2 * TICK_S
 
 
 def unacked_keys(station: str) -> dict[str, str]:
-    """The three keys in which kombu keeps what a station received and has not acknowledged.
+    """The two keys in which kombu keeps what a station received and has not acknowledged.
 
     By default all consumers of a database share them, so that each could read what the others received.
     """
     return {
         "unacked_key": f"unacked.{station}",
         "unacked_index_key": f"unacked_index.{station}",
-        "unacked_mutex_key": f"unacked_mutex.{station}",
     }
 
 

@@ -14,6 +14,8 @@ RESTORE: Final = "restore"
 MAINTENANCE: Final = "maintenance"
 CLIENT: Final = "client"
 MONITOR: Final = "monitor"
+# The broker's user that only asks whether the server answers.
+HEALTH: Final = "health"
 
 # The queue that each worker role consumes. Beat, client and monitor consume none.
 QUEUE_OF_ROLE: Final[Mapping[str, str]] = MappingProxyType(
@@ -54,6 +56,9 @@ LIST: Final = "restore.list"
 CHECK: Final = "maintenance.check"
 TIDY: Final = "maintenance.tidy"
 EXTEND: Final = "maintenance.extend"
+FORGET: Final = "maintenance.forget"
+PRUNE: Final = "maintenance.prune"
+SWEEP: Final = "maintenance.sweep"
 TASKS: Final[tuple[str, ...]] = (
     SUBMIT,
     REPORT,
@@ -70,6 +75,9 @@ TASKS: Final[tuple[str, ...]] = (
     CHECK,
     TIDY,
     EXTEND,
+    FORGET,
+    PRUNE,
+    SWEEP,
 )
 
 REPLY_PREFIX: Final = "reply:"

@@ -37,6 +37,9 @@ class Kind(IntEnum):
     PLAN = 9
     WORK = 10
     DONE = 11
+    MARK = 12
+    SWEEP = 13
+    VOID = 14
 
 
 class Header(NamedTuple):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from crypto import canonical, hpke
 from crypto.errors import SealBroken
@@ -29,6 +30,9 @@ CHECK = "check"
 CANCEL = "cancel"
 STATUS = "status"
 TIDY = "tidy"
+FORGET = "forget"
+PRUNE = "prune"
+SWEEP = "sweep"
 EXTEND = "extend"
 ASK = "ask"
 
@@ -125,6 +129,59 @@ class CheckSpec(_Spec, frozen=True, tag=CHECK):
     subset: Subset | None = None
 
 
+Times = Annotated[int, Meta(ge=-1, le=1_000_000)]
+"""How many of a kind are kept; -1 keeps them all."""
+Units = Annotated[int, Meta(ge=0, le=100_000)]
+
+
+class KeepPolicy(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Which snapshots of a group stay (`repository.retention`); what no rule keeps is forgotten."""
+
+    last: Times = 0
+    hourly: Times = 0
+    daily: Times = 0
+    weekly: Times = 0
+    monthly: Times = 0
+    yearly: Times = 0
+    within: tuple[Units, Units, Units, Units] = (0, 0, 0, 0)
+    """Years, months, days and hours back from the newest of the group."""
+    tags: tuple[tuple[str, ...], ...] = ()
+    """With all tags of at least one of these groups."""
+
+
+NO_POLICY: Final = KeepPolicy()
+
+
+class ForgetSpec(_Spec, frozen=True, tag=FORGET):
+    """Take snapshots out: those named, or those of each group (host and paths) that the policy does not keep."""
+
+    snapshots: tuple[str, ...]
+    """Ids, or beginnings of them; then there is no policy and no filter."""
+    keep: KeepPolicy = NO_POLICY
+    filter: SnapshotFilter = ANY
+    """Which snapshots the policy is about; all others stay."""
+    dry_run: bool = False
+    remove_all: bool = False
+    """Whether a group may be left without any snapshot."""
+
+
+class PruneSpec(_Spec, frozen=True, tag=PRUNE):
+    """Mark what no snapshot needs; the scheduler has it removed once that is safe."""
+
+    max_unused: Annotated[float, Meta(ge=0.0, le=1.0)]
+    """Share of the stored bytes of chunks that may stay unused, in packs of which some are used."""
+    dry_run: bool = False
+    running: tuple[bytes, ...] = ()
+    """Backups that are not over: the scheduler says which."""
+
+
+class SweepSpec(_Spec, frozen=True, tag=SWEEP):
+    """Remove what this job marked and nothing needs now. Only the scheduler asks for it, when that is safe."""
+
+    ended: tuple[bytes, ...]
+    """Backups that ended lately: none of them may commit any more."""
+
+
 class TidySpec(_Spec, frozen=True, tag=TIDY):
     """Remove the working objects of jobs that have ended."""
 
@@ -141,7 +198,19 @@ class AskSpec(_Spec, frozen=True, tag=ASK):
     about: str
 
 
-Spec = AskSpec | InitSpec | BackupSpec | RestoreSpec | ListSpec | CheckSpec | TidySpec | ExtendSpec
+Spec = (
+    AskSpec
+    | InitSpec
+    | BackupSpec
+    | RestoreSpec
+    | ListSpec
+    | CheckSpec
+    | ForgetSpec
+    | PruneSpec
+    | SweepSpec
+    | TidySpec
+    | ExtendSpec
+)
 
 
 class JobRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -31,6 +31,36 @@ class Issued(NamedTuple):
     key: bytes
 
 
+class Leaf(NamedTuple):
+    """What a certificate is for.
+
+    Attributes:
+        server: it is shown by a server; else by a client.
+        hosts: DNS names and addresses that it stands for; a client's has none.
+    """
+
+    server: bool
+    hosts: tuple[str, ...]
+
+
+def purpose(certificate: bytes) -> Leaf:
+    """What a certificate, PEM, is for.
+
+    Raises:
+        Malformed: no certificate, or one for something else than `Authority` issues.
+    """
+    try:
+        loaded = x509.load_pem_x509_certificate(certificate)
+        (usage,) = loaded.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        server = usage == ExtendedKeyUsageOID.SERVER_AUTH
+        names = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value if server else ()
+    except (ValueError, x509.ExtensionNotFound) as error:
+        raise Malformed("it is no certificate of a server or a client") from error
+    if not server and usage != ExtendedKeyUsageOID.CLIENT_AUTH:
+        raise Malformed("it is no certificate of a server or a client")
+    return Leaf(server, tuple(str(name.value) for name in names))
+
+
 class Authority:
     """A certificate authority whose private key is at hand.
 

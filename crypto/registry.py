@@ -3,12 +3,16 @@
 Each role reads its own copy; the key-broker believes only the one on its own disk.
 """
 
+from typing import Annotated
+
 import msgspec
 
 from config.queues import HOSTED_ROLES, is_host
 from crypto.errors import Malformed, OutOfScope, Untrusted
 
 MAX_REGISTRY = 8 << 20
+MAX_SERIAL = 1 << 53
+VERSION = 2
 ID_BYTES = 16
 OPERATOR = "operator"
 SCHEDULER = "scheduler"
@@ -62,9 +66,11 @@ class VaultEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that is enrolled. Immutable; `with_identity` and `with_vault` give a changed copy."""
 
-    version: int = 1
+    version: int = VERSION
     tenant: bytes = b""
     """The tenant that new vaults of this installation belong to."""
+    serial: Annotated[int, msgspec.Meta(ge=0, le=MAX_SERIAL)] = 0
+    """How many changes were made where it is kept: of two copies, the one with less is the older; 0 in version 1."""
     identities: tuple[Enrolled, ...] = ()
     vaults: tuple[VaultEntry, ...] = ()
 
@@ -131,10 +137,10 @@ class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             registry = msgspec.json.decode(data, type=cls)
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             raise Malformed(f"the registry file cannot be read: {error}") from error
-        if registry.version != 1:
+        if registry.version not in (1, VERSION) or (registry.version == 1 and registry.serial):
             raise Malformed(f"registry version {registry.version} is not known here")
         _require_sound(registry)
-        return registry
+        return msgspec.structs.replace(registry, version=VERSION)
 
 
 def _require_sound(registry: Registry) -> None:

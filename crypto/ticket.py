@@ -22,9 +22,13 @@ ENCRYPT = "encrypt"
 DECRYPT = "decrypt"
 INIT = "init"
 """The operation of creating a vault: `generate`, and making the CMK of a local KMS when there is none."""
+FORGET = "forget"
+"""Removing snapshots. No key is given for it: a worker removes none without it in its ticket."""
+PRUNE = "prune"
+"""Removing what nothing needs; as FORGET."""
 COMMIT = "commit"
 """No operation with a key: the job's snapshot may be created. Given once the job can no more be called off."""
-OPERATIONS = (GENERATE, ENCRYPT, DECRYPT, INIT, COMMIT)
+OPERATIONS = (GENERATE, ENCRYPT, DECRYPT, INIT, FORGET, PRUNE, COMMIT)
 MAX_LIFETIME_MS = 24 * 60 * 60 * 1000
 
 
@@ -103,6 +107,16 @@ def verify(registry: Registry, signed: Signed, now_ms: int) -> Ticket:
     if registry.vault(ticket.vault).tenant != ticket.tenant:
         raise OutOfScope("the ticket names a vault of another tenant")
     return ticket
+
+
+def require_operation(ticket: Ticket, operation: str) -> None:
+    """Check that a verified ticket allows an operation.
+
+    Raises:
+        OutOfScope: it does not.
+    """
+    if operation not in ticket.operations:
+        raise OutOfScope(f"the ticket does not allow to {operation}")
 
 
 def require(ticket: Ticket, role: str, spec: bytes) -> None:

@@ -16,7 +16,14 @@ from crypto.header import Kind
 from repository import layout
 from repository.access import KeyRing, VaultId
 from repository.ahead import read_ahead
-from repository.errors import FormatError, ObjectDamaged, RepositoryError
+from repository.errors import (
+    FormatError,
+    ObjectDamaged,
+    ObjectMissing,
+    RepositoryError,
+    SnapshotVoid,
+    WrongObject,
+)
 from repository.manifest import (
     BaseRef,
     Done,
@@ -41,6 +48,7 @@ from repository.objects import (
 )
 from repository.pack import check_summary
 from repository.patch import MAX_DEPTH, base_ref, merge, own_part
+from repository.prunes import read_void
 from repository.rules import check_not_empty, check_path, check_ref, check_snapshot, describe
 from repository.store import ReadStore, WriteStore
 
@@ -164,11 +172,16 @@ def read_snapshot(store: ReadStore, vault: VaultId, keys: KeyRing, snapshot_id: 
     """One snapshot, verified.
 
     Raises:
-        ObjectMissing, StoreError: from the store.
+        ObjectMissing, StoreError: from the store. SnapshotVoid: there is none, and there will be none.
         UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: it is not to be trusted.
     """
     name = layout.snapshot_name(snapshot_id)
-    body = open_object(store, name, keys, any_epoch(vault, Kind.SNAPSHOT, snapshot_id), MAX_SNAPSHOT).body
+    try:
+        body = open_object(store, name, keys, any_epoch(vault, Kind.SNAPSHOT, snapshot_id), MAX_SNAPSHOT).body
+    except WrongObject:
+        if _is_void(store, vault, keys, snapshot_id):
+            raise SnapshotVoid(f"{name}: its job was over before it was committed") from None
+        raise
     snapshot = parse(Snapshot, body, name, MAX_SNAPSHOT)
     if snapshot.id != snapshot_id:
         raise ObjectDamaged(f"{name}: the snapshot calls itself by another id")
@@ -181,11 +194,13 @@ def read_snapshots(
     vault: VaultId,
     keys: KeyRing,
     on_damaged: Callable[[str, RepositoryError], None],
+    on_void: Callable[[bytes], None] = lambda _: None,
 ) -> list[Snapshot]:
     """All snapshots, oldest first.
 
     Args:
         on_damaged: told the name and the error of each that cannot be used; the others are still returned.
+        on_void: told the id of each that there is none of, nor will be.
 
     Raises:
         StoreError: the listing failed.
@@ -195,8 +210,37 @@ def read_snapshots(
         try:
             found.append(read_snapshot(store, vault, keys, layout.id_of(name)))
         except RepositoryError as error:
-            on_damaged(name, error)
+            if isinstance(error, SnapshotVoid):
+                on_void(layout.id_of(name))
+            elif is_damage(store, name, error):
+                on_damaged(name, error)
     return sorted(found, key=lambda snapshot: (snapshot.time_ns, snapshot.id))
+
+
+def _is_void(store: ReadStore, vault: VaultId, keys: KeyRing, snapshot_id: bytes) -> bool:
+    try:
+        read_void(store, vault, keys, snapshot_id)
+    except FormatError:
+        return False
+    return True
+
+
+def is_damage(store: ReadStore, name: str, error: RepositoryError) -> bool:
+    """Whether a snapshot that was listed cannot be read: not if it was forgotten since, or is none.
+
+    One whose key is gone is damaged, whatever the error's class says.
+    """
+    if isinstance(error, SnapshotVoid):
+        return False
+    return not isinstance(error, ObjectMissing) or _is_there(store, name)
+
+
+def _is_there(store: ReadStore, name: str) -> bool:
+    try:
+        store.size(name)
+    except ObjectMissing:
+        return False
+    return True
 
 
 def write_plan(store: WriteStore, vault: VaultId, keys: KeyRing, job: bytes, plan: Plan) -> None:

@@ -3,6 +3,7 @@
 RepositoryError
 ├── StoreError              the object store refused or failed
 │   ├── ObjectMissing       no object of that name
+│   │   └── SnapshotVoid    nor will there be one: its job is over
 │   ├── ObjectExists        a conditional create found the name taken
 │   ├── InvalidName         a name outside the layout
 │   ├── StoreMissing        there is no store where the URI says, or it is in another region
@@ -37,6 +38,10 @@ class StoreError(RepositoryError):
 
 class ObjectMissing(StoreError):
     """The store has no object of that name."""
+
+
+class SnapshotVoid(ObjectMissing):
+    """A void is in the place of a snapshot: its job ended without one, and a prune sees to it that it stays so."""
 
 
 class ObjectExists(StoreError):

@@ -16,6 +16,7 @@ from repository.errors import ChunkMissing, ObjectDamaged, ObjectExists, Reposit
 from repository.manifest import IndexBody, PackSummary
 from repository.objects import MAX_INDEX, any_epoch, open_object, parse, put_struct
 from repository.pack import RECORD, check_summary, read_table
+from repository.prunes import NOTHING_STRUCK, Struck
 from repository.store import ReadStore, WriteStore
 
 _HASH: Final = struct.Struct(">Q37x")
@@ -79,9 +80,14 @@ class ChunkIndex(Protocol):
         ...
 
     def refresh(
-        self, store: ReadStore, vault: VaultId, keys: KeyRing, on_damaged: OnDamaged | None = None
+        self,
+        store: ReadStore,
+        vault: VaultId,
+        keys: KeyRing,
+        on_damaged: OnDamaged | None = None,
+        struck: Struck = NOTHING_STRUCK,
     ) -> None:
-        """Learn the index objects that are new, and forget what those that are gone named."""
+        """Learn the index objects that are new, and forget what those that are gone named, and what is struck."""
         ...
 
 
@@ -99,6 +105,7 @@ class Index:
         self._known: set[bytes] = set()
         self._unindexed: dict[bytes, PackSummary] = {}
         self._loaded: set[str] = set()
+        self._struck: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         """Records held; a chunk that is in two packs counts twice."""
@@ -124,6 +131,10 @@ class Index:
         _, offset, sealed, raw, codec = RECORD.unpack_from(self._records, number * RECORD.size)
         pack = self._packs[self._pack_of[number]]
         return Location(pack.id, pack.epoch, offset, sealed, raw, codec)
+
+    def number_of(self, chunk_id: bytes) -> int:
+        """The number of the record that `locate` reads, -1 if there is none: packs are numbered through, in order."""
+        return self._find(chunk_id)
 
     def packs(self) -> Iterator[IndexedPack]:
         """Every pack known."""
@@ -168,10 +179,15 @@ class Index:
             ObjectDamaged: the table breaks a rule.
         """
         if summary.id not in self._known:
-            self._learn(summary)
+            self.learn(summary)
             self._unindexed[summary.id] = summary
 
-    def _learn(self, summary: PackSummary) -> None:
+    def learn(self, summary: PackSummary) -> None:
+        """Take in a pack that an index object names, and that is not known yet.
+
+        Raises:
+            ObjectDamaged: the table breaks a rule.
+        """
         check_summary(summary)
         self._known.add(summary.id)
         first = len(self._pack_of)
@@ -190,27 +206,30 @@ class Index:
         vault: VaultId,
         keys: KeyRing,
         on_damaged: OnDamaged | None = None,
+        struck: Struck = NOTHING_STRUCK,
     ) -> None:
-        """Load the index objects that are new; start afresh if one of the old ones was replaced.
+        """Load the index objects that are new; start afresh if one of the old ones was replaced, or packs are struck.
 
         Args:
             on_damaged: told the name and the error of an object that cannot be used, and the rest goes on;
                 without it the first such error is raised.
+            struck: packs that are as good as not there.
 
         Raises:
             RepositoryError: an index object cannot be read, and there is no `on_damaged`.
         """
         names = list(store.list(layout.INDEX))
-        if not self._loaded.issubset(names):
+        if not self._loaded.issubset(names) or struck.objects != self._struck:
             self._clear()
+        self._struck = struck.objects
         for name in names:
             if name in self._loaded:
                 continue
             try:
                 for summary in read_index(store, vault, keys, layout.id_of(name)):
                     self._unindexed.pop(summary.id, None)
-                    if summary.id not in self._known:
-                        self._learn(summary)
+                    if summary.id not in self._known and summary.id not in struck.packs:
+                        self.learn(summary)
             except RepositoryError as error:
                 if on_damaged is None:
                     raise
@@ -311,6 +330,7 @@ def adopt_packs(
     keys: KeyRing,
     index: ChunkIndex,
     on_damaged: OnDamaged,
+    struck: Struck = NOTHING_STRUCK,
 ) -> list[PackSummary]:
     """Learn, from their own tables, the packs that no index object names: what an attempt that died left.
 
@@ -318,6 +338,7 @@ def adopt_packs(
 
     Args:
         on_damaged: told the name and the error of each pack that cannot be used.
+        struck: packs that are going, and are left alone.
 
     Returns:
         The tables learnt.
@@ -329,7 +350,7 @@ def adopt_packs(
     for name in store.list(layout.PACKS):
         try:
             pack_id = layout.id_of(name)
-            if index.knows_pack(pack_id):
+            if pack_id in struck.packs or index.knows_pack(pack_id):
                 continue
             summary = read_table(store, vault, keys, pack_id)
         except RepositoryError as error:

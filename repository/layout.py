@@ -17,6 +17,10 @@ INDEX = "index/"
 MANIFESTS = "manifests/"
 SNAPSHOTS = "snapshots/"
 JOBS = "jobs/"
+PRUNES = "prunes/"
+
+_MARK = "/mark"
+_SWEEP = "/sweep"
 
 _DEK = "keys/dek-"
 _U32 = 1 << 32
@@ -135,6 +139,39 @@ def result_name(job: bytes) -> str:
         InvalidName: not a 16-byte id.
     """
     return job_prefix(job) + "result"
+
+
+def mark_name(prune: bytes) -> str:
+    """Name of what a prune (a job id) has found that nothing needs, and may remove later.
+
+    Raises:
+        InvalidName: not a 16-byte id.
+    """
+    return PRUNES + _hex(prune, ID) + _MARK
+
+
+def sweep_name(prune: bytes) -> str:
+    """Name of what a prune removes.
+
+    Raises:
+        InvalidName: not a 16-byte id.
+    """
+    return PRUNES + _hex(prune, ID) + _SWEEP
+
+
+def prune_of(name: str) -> tuple[bytes, bool]:
+    """The id that a name below prunes/ carries, and whether it is the name of a sweep.
+
+    Raises:
+        ObjectDamaged: it is neither a mark's nor a sweep's.
+    """
+    prune = id_of(name.rpartition("/")[0])
+    for made in (mark_name, sweep_name):
+        if len(prune) == ID and made(prune) == name:
+            return prune, made is sweep_name
+    raise ObjectDamaged(
+        f"{name} is not the name of an object of this vault", remedy="remove the stray object"
+    )
 
 
 def id_of(name: str) -> bytes:

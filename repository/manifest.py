@@ -136,6 +136,20 @@ class IndexBody(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     packs: list[PackSummary]
 
 
+class Doomed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What a prune may remove (a mark), or removes (a sweep): joined ids of packs (16 bytes) and manifests (24)."""
+
+    time_ms: Count
+    packs: bytes
+    manifests: bytes
+
+
+class Void(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Stands under the name of a snapshot that must not come about any more: its job is over, and has none."""
+
+    time_ms: Count
+
+
 class VaultConfig(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What must never change in the life of a vault; sizes in bytes."""
 

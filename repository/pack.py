@@ -2,8 +2,7 @@
 
 header | chunk message ... | table message | footer message, together a multiple of 16 KiB. Everything but
 the header is sealed, and the padding is inside the table, so the store sees one size rounded up and no
-chunk boundary. A chunk message is bound to its vault, epoch and chunk id, not to its pack: `prune` may move
-it to another pack without opening it.
+chunk boundary. A chunk message is bound to its vault, epoch and chunk id, not to its pack.
 """
 
 import os

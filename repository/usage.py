@@ -9,7 +9,7 @@ from blake3 import blake3
 from crypto import canonical
 from repository import layout
 from repository.access import KeyRing, VaultId
-from repository.catalog import manifests_ahead, read_manifest, read_snapshot
+from repository.catalog import is_damage, manifests_ahead, read_manifest, read_snapshot
 from repository.census import Census
 from repository.errors import FormatError, ObjectMissing, RepositoryError
 from repository.index import OnDamaged, read_index
@@ -66,7 +66,8 @@ def snapshots(subject: Subject, names: Sequence[str], on_damaged: OnDamaged) -> 
         try:
             found = read_snapshot(*subject, layout.id_of(name))
         except (FormatError, ObjectMissing) as error:
-            on_damaged(name, error)
+            if is_damage(subject.store, name, error):
+                on_damaged(name, error)
         else:
             yield found
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from config.queues import FINALIZE
 from crypto import canonical, ticket
 from crypto.errors import OutOfScope
-from crypto.job import MAX_SPEC, TIDY, Spec, digest, seal_spec
-from crypto.registry import Registry, VaultEntry
+from crypto.job import MAX_SPEC, TIDY, PruneSpec, Spec, digest, seal_spec
+from crypto.registry import SCHEDULER, Registry, VaultEntry
 from crypto.signing import Signed
 from crypto.ticket import TICKET_VERSION, Ticket
 from scheduler import lifecycle, verdicts
@@ -16,6 +16,7 @@ from scheduler.errors import Refused
 from scheduler.kinds import KINDS, kinds_of_role
 from scheduler.lifecycle import FAILED, WAITING, Job
 from scheduler.parts import Parts
+from scheduler.turns import take_turn
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,8 @@ def seal_for_workers(
     registry: Registry, kind: str, vault: bytes, job: bytes, spec: Spec, host: str = ""
 ) -> bytes:
     """Seal a spec to every identity that holds the kind's role for the vault, on `host` if there is one.
+
+    Schedulers can open what they are to ask for again, in other words.
 
     Raises:
         Refused: there is none, or the spec is too large for them.
@@ -37,7 +40,8 @@ def seal_for_workers(
             f"no identity is enrolled as {role} for this vault{where}",
             remedy=f"enrol a {role} worker{where}",
         )
-    sealed = seal_spec(spec, job, holders)
+    again = registry.holders(SCHEDULER, vault) if isinstance(spec, PruneSpec) else []
+    sealed = seal_spec(spec, job, [*holders, *again])
     if len(sealed) > MAX_SPEC:
         raise Refused(
             "too-large", "the description of the job is too large", remedy="name fewer paths and patterns"
@@ -68,7 +72,7 @@ def issue_ticket(parts: Parts, vault: VaultEntry, job: Job, more: tuple[str, ...
 
 
 def dispatch(parts: Parts, registry: Registry, job: Job, now_ms: int) -> Job:
-    """Publish a job that this scheduler has claimed and stored; returns it as it is afterwards.
+    """Publish a job that this scheduler has claimed and stored, if it is its turn; returns it as it is afterwards.
 
     Raises:
         BrokerUnreachable: it was not published; the reaper claims it again when its claim is over.
@@ -79,6 +83,8 @@ def dispatch(parts: Parts, registry: Registry, job: Job, now_ms: int) -> Job:
         vault = registry.vault(job.vault)
     except OutOfScope:
         return end(parts, job, FAILED, now_ms, code=verdicts.VAULT_UNKNOWN)
+    if (waiting := take_turn(parts, job, now_ms)) is not None:
+        return waiting
     patience = lifecycle.patience_ms(job, parts.ledger.others(job, kinds_of_role(kind.role)))
     _publish(parts, vault, job, kind.task, patience)
     with parts.ledger.transaction():
@@ -93,7 +99,23 @@ def dispatch(parts: Parts, registry: Registry, job: Job, now_ms: int) -> Job:
 
 
 def commit(parts: Parts, registry: Registry, job: Job, now_ms: int, patience: int) -> None:
-    """Wake a worker for the last step of a backup, which alone may commit it; the message is void after `patience` ms.
+    """Wake a worker for the last step of a backup, which alone may commit it; else as `wake`."""
+    wake(parts, registry, job, FINALIZE, now_ms, patience, (ticket.COMMIT,))
+
+
+def wake(
+    parts: Parts,
+    registry: Registry,
+    job: Job,
+    task: str,
+    now_ms: int,
+    patience: int,
+    more: tuple[str, ...] = (),
+) -> None:
+    """Wake a worker for a further step of a running job; the message is void after `patience` ms.
+
+    Args:
+        more: what the step may do that the others may not.
 
     Raises:
         BrokerUnreachable: it was not published.
@@ -103,7 +125,7 @@ def commit(parts: Parts, registry: Registry, job: Job, now_ms: int, patience: in
     except OutOfScope:
         end(parts, job, FAILED, now_ms, code=verdicts.VAULT_UNKNOWN)
         return
-    _publish(parts, vault, job, FINALIZE, patience, (ticket.COMMIT,))
+    _publish(parts, vault, job, task, patience, more)
 
 
 def _publish(

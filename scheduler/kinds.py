@@ -27,12 +27,23 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         job.RESTORE: Kind(RESTORE, (ticket.DECRYPT,), queues.PLAN_RESTORE, 512),
         job.LIST: Kind(RESTORE, (ticket.DECRYPT,), queues.LIST, 64),
         job.CHECK: Kind(MAINTENANCE, (ticket.DECRYPT,), queues.CHECK, 512),
+        job.FORGET: Kind(MAINTENANCE, (ticket.DECRYPT, ticket.FORGET), queues.FORGET, 64),
+        job.PRUNE: Kind(MAINTENANCE, (ticket.DECRYPT, ticket.ENCRYPT, ticket.PRUNE), queues.PRUNE, 512),
         job.TIDY: Kind(MAINTENANCE, (), queues.TIDY, 0),
         job.EXTEND: Kind(MAINTENANCE, (ticket.DECRYPT,), queues.EXTEND, 512),
     }
 )
 
-SUBMITTABLE: Final = (job.INIT, job.BACKUP, job.RESTORE, job.LIST, job.CHECK, job.EXTEND)
+SUBMITTABLE: Final = (
+    job.INIT,
+    job.BACKUP,
+    job.RESTORE,
+    job.LIST,
+    job.CHECK,
+    job.FORGET,
+    job.PRUNE,
+    job.EXTEND,
+)
 """What an operator may ask for; a tidy is the scheduler's own."""
 
 

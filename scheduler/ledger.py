@@ -16,7 +16,7 @@ import msgspec
 from scheduler.errors import LedgerError
 from scheduler.lifecycle import DONE, INTERRUPTED, Job
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 BUSY_S: Final = 10.0
 """How long one scheduler waits for another one's transaction."""
 MAX_ROWS: Final = 1000
@@ -31,6 +31,7 @@ CREATE TABLE jobs (id BLOB PRIMARY KEY, kind TEXT NOT NULL, vault BLOB NOT NULL,
     code TEXT NOT NULL, outcome BLOB NOT NULL, finished_ms INTEGER NOT NULL, tidied INTEGER NOT NULL, tidy_job BLOB,
     host TEXT NOT NULL DEFAULT '', segments_done INTEGER NOT NULL DEFAULT 0,
     committing INTEGER NOT NULL DEFAULT 0,
+    barrier INTEGER NOT NULL DEFAULT 0,
     UNIQUE (schedule, slot_ms)) STRICT;
 CREATE INDEX jobs_unfinished ON jobs (lease_until_ms) WHERE finished_ms = 0;
 CREATE INDEX jobs_untidied ON jobs (finished_ms) WHERE kind = 'backup' AND tidied = 0;
@@ -46,6 +47,7 @@ _STEPS = (
     "ALTER TABLE jobs ADD COLUMN host TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE jobs ADD COLUMN segments_done INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE jobs ADD COLUMN committing INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE jobs ADD COLUMN barrier INTEGER NOT NULL DEFAULT 0",
 )
 """From each older version to the next."""
 
@@ -163,6 +165,43 @@ class Ledger:
         where = f"finished_ms = 0 AND stack = ? AND host = ? AND id != ? AND kind IN ({places})"
         values = (job.stack, job.host, job.id, *kinds, heard_since_ms or 0)
         return bool(self._jobs(f"{where} AND heard_ms >= ?", values, 1))
+
+    def unfinished_of(self, vault: bytes, kinds: Sequence[str]) -> list[Job]:
+        """The unfinished jobs of these kinds for a vault, of whatever stack, oldest first."""
+        places = ", ".join("?" for _ in kinds)
+        return self._jobs(
+            f"finished_ms = 0 AND vault = ? AND kind IN ({places}) ORDER BY rowid", (vault, *kinds)
+        )
+
+    def began_before(self, barrier: int, vault: bytes, kinds: Sequence[str]) -> bool:
+        """Whether a job of these kinds is unfinished that was in the ledger when `newest_row` was `barrier`."""
+        places = ", ".join("?" for _ in kinds)
+        where = f"finished_ms = 0 AND rowid <= ? AND vault = ? AND kind IN ({places})"
+        return bool(self._jobs(where, (barrier, vault, *kinds), 1))
+
+    def newest_row(self) -> int:
+        """A number that every job which is inserted later exceeds, whatever the clock says."""
+        with _translated():
+            return int(self._db.execute("SELECT max(rowid) FROM jobs").fetchone()[0] or 0)
+
+    def parked(self, stack: bytes) -> list[Job]:
+        """The prunes of a stack that have marked and wait."""
+        return self._jobs("finished_ms = 0 AND stack = ? AND barrier > 0 ORDER BY rowid", (stack,))
+
+    def ended_since(self, kind: str, vault: bytes, since_ms: int, limit: int) -> list[bytes]:
+        """Ids of the jobs of a kind that ended since then, the latest first."""
+        query = (
+            "SELECT id FROM jobs WHERE kind = ? AND vault = ? AND finished_ms >= ? AND finished_ms > 0"
+            " ORDER BY finished_ms DESC LIMIT ?"
+        )
+        with _translated():
+            return [bytes(row[0]) for row in self._db.execute(query, (kind, vault, since_ms, limit))]
+
+    def oldest_ms(self) -> int | None:
+        """When the oldest job was made that is remembered."""
+        with _translated():
+            row = self._db.execute("SELECT min(created_ms) FROM jobs").fetchone()
+        return None if row is None or row[0] is None else int(row[0])
 
     def counts(self) -> dict[str, int]:
         """How many jobs are in each state."""

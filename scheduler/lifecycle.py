@@ -36,11 +36,15 @@ PATIENCE_MS: Final = 60 * 1000
 BUSY_PATIENCE_MS: Final = 30 * 60 * 1000
 """The same while the workers of its role are seen to work on other jobs: then it is only behind them."""
 DEFER_MS: Final = 15 * 1000
+TURN_MS: Final = 2 * 1000
+"""How long a job that has to wait for its turn is left alone."""
 RETRY_PAUSE_MS: Final = 5 * 1000
 """Pause before the second attempt after a failure; doubles with each further one."""
 MAX_ATTEMPTS: Final = 5
 TICKET_LIFETIME_MS: Final = 6 * 60 * 60 * 1000
 UNPLANNED: Final = -1
+SWEEPING: Final = -1
+"""`barrier` of a prune that removes what it marked."""
 
 INTERRUPTED: Final = "interrupted"
 NO_WORKER: Final = "no-worker"
@@ -89,6 +93,13 @@ class Job(msgspec.Struct, frozen=True, array_like=True):
     """Of those planned in the present attempt."""
     committing: bool = False
     """Whether an attempt was let create the snapshot; no later attempt takes that back."""
+    barrier: int = 0
+    """Of a prune that has marked, and waits: the newest row then. Of all others 0, or SWEEPING."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether it was published, or may have been; one that has to wait for its turn was not."""
+        return self.claimed or self.fence > 1 or self.state != WAITING
 
     @property
     def over(self) -> bool:
@@ -131,8 +142,28 @@ def claim(job: Job, now_ms: int) -> Job:
         claimed=True,
         segments=UNPLANNED,
         segments_done=0,
+        barrier=0,
         lease_until_ms=now_ms + CLAIM_MS,
         ticket_until_ms=now_ms + TICKET_LIFETIME_MS,
+    )
+
+
+def put_off(job: Job, now_ms: int) -> Job:
+    """A claimed job that has to wait for its turn, and was not published."""
+    return msgspec.structs.replace(job, claimed=False, lease_until_ms=now_ms + TURN_MS)
+
+
+def parked(job: Job, now_ms: int) -> Job:
+    """A prune that has marked, and must not remove anything yet."""
+    return msgspec.structs.replace(
+        job, lease_until_ms=now_ms + LEASE_MS, ticket_until_ms=now_ms + TICKET_LIFETIME_MS
+    )
+
+
+def sweeping(job: Job, now_ms: int) -> Job:
+    """A prune that removes what it marked, from now on."""
+    return msgspec.structs.replace(
+        parked(job, now_ms), barrier=SWEEPING, give_up_ms=now_ms + BUSY_PATIENCE_MS
     )
 
 
@@ -173,6 +204,7 @@ def again(job: Job, now_ms: int) -> Job:
         attempts=job.attempts + 1,
         segments=UNPLANNED,
         segments_done=0,
+        barrier=0,
         lease_until_ms=now_ms + (RETRY_PAUSE_MS << (job.attempts - 1)),
     )
 

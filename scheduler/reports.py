@@ -9,7 +9,7 @@ import msgspec
 from crypto import canonical
 from crypto.certificate import ProcessSigned, verify_process
 from crypto.errors import CryptoError, OutOfScope
-from crypto.job import BACKUP, RESTORE
+from crypto.job import BACKUP, PRUNE, RESTORE
 from crypto.notes import COMMIT_UNKNOWN, WORKERS
 from crypto.registry import Registry
 from crypto.report import ALIVE, DONE, FAILED, KINDS, PLANNED, READY, REPORT_VERSION, SEGMENT, Report
@@ -140,6 +140,11 @@ def _apply(parts: Parts, job: Job, body: Report, now_ms: int) -> Job:
     if body.kind in (ALIVE, READY):
         return job
     if body.kind == PLANNED:
+        if job.kind == PRUNE:
+            # Whoever comes into the ledger from now on finds the mark. A second delivery says nothing new.
+            if job.barrier:
+                return job
+            return msgspec.structs.replace(job, segments=body.segments, barrier=parts.ledger.newest_row())
         done = parts.ledger.count_segments(job.id, job.fence, body.segments)
         job = msgspec.structs.replace(job, segments=body.segments, segments_done=done)
         return _ended_if_delivered(job, now_ms)

@@ -23,6 +23,8 @@ _SPEC_OF_KIND: Mapping[str, type[object]] = {
     job.RESTORE: job.RestoreSpec,
     job.LIST: job.ListSpec,
     job.CHECK: job.CheckSpec,
+    job.FORGET: job.ForgetSpec,
+    job.PRUNE: job.PruneSpec,
     job.EXTEND: job.ExtendSpec,
     job.ASK: job.AskSpec,
 }

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from crypto.job import BACKUP
-from scheduler import locks, reaper, reports, schedules, stacks, submit, tidy
+from scheduler import locks, prunes, reaper, reports, schedules, stacks, submit, tidy
 from scheduler.errors import Dropped
 from scheduler.lifecycle import DONE
 from scheduler.parts import Parts
@@ -88,6 +88,8 @@ class Scheduler:
             return
         if job.state == DONE and job.kind == BACKUP:
             self._while_reachable(lambda: tidy.tidy(self._parts, self._parts.registry(), now_ms))
+        if job.over or job.barrier > 0:
+            self._while_reachable(lambda: prunes.advance(self._parts, self._parts.registry(), now_ms))
 
     def tick(self, now_ms: int) -> None:
         """Do what time has made due. Beat says when to look, and nothing more: a tick too many changes nothing.
@@ -111,6 +113,7 @@ class Scheduler:
 
     def _drive(self, now_ms: int) -> None:
         registry = self._parts.registry()
+        prunes.advance(self._parts, registry, now_ms)
         reaper.reap(self._parts, registry, now_ms)
         if not self._parts.one_shot:
             schedules.dispatch_due(self._parts, registry, now_ms)

@@ -7,7 +7,7 @@ from crypto.errors import Malformed
 from crypto.job import JobRequest
 from crypto.notes import Verdict
 from crypto.registry import Enrolled, Registry
-from scheduler import answers, dispatch, lifecycle, requests, verdicts
+from scheduler import answers, dispatch, lifecycle, prunes, requests, verdicts
 from scheduler.errors import Dropped, Refused
 from scheduler.lifecycle import CLAIM_MS, TICKET_LIFETIME_MS, Job
 from scheduler.parts import Parts
@@ -68,6 +68,9 @@ def _start(parts: Parts, registry: Registry, operator: Enrolled, request: JobReq
     spec = requests.open_request_spec(parts.identity, request)  # 8
     requests.check_repository(vault, spec)  # 9
     host = requests.host_of(vault, spec)
+    if isinstance(spec, job.PruneSpec):
+        prunes.require_known(parts.ledger, vault.id, now_ms)
+        spec = prunes.prepared(parts.ledger, vault.id, spec)
     started = Job(
         id=request.job,
         kind=request.kind,

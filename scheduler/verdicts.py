@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 UNKNOWN: Final = "unknown"
 VAULT_UNKNOWN: Final = "vault-unknown"
+NO_STACK: Final = "no-stack"
 
 _FAILURES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -29,6 +30,10 @@ _FAILURES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         COMMIT_UNKNOWN: (
             "the backup ended while its snapshot was being written",
             "see `strongroom snapshots`: the snapshot is there, whole, or it is not",
+        ),
+        NO_STACK: (
+            "a backup of this vault, or a restore, waits for its stack, and may need what would be removed",
+            "run `strongroom up`, and prune when it has ended: see `strongroom jobs`",
         ),
         VAULT_UNKNOWN: ("the job's vault is no longer registered", "attach the vault again"),
     }

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from celery import Celery
-from celery.app.amqp import AMQP
 from kombu.entity import Exchange, Queue
 
 from config.celery_settings import celery_settings
-from config.queues import HOSTED_ROLES, QUEUE_OF_ROLE, QUEUES, work_queue
+from config.queues import HOSTED_ROLES, MONITOR, QUEUES, work_queue
 from config.settings import Settings
-from workers.broker import StrictAMQP
+from workers.broker import ListeningAMQP, SilentControl, StrictAMQP
 from workers.role import RoleContext
 
 EMBEDDED_NODE: Final = "strongroom"
@@ -62,9 +61,15 @@ def make_app(role: str, settings: Settings, broker_url: str, host: str = "") -> 
     Raises:
         ConfigError: the broker's TLS files cannot be read.
     """
-    # The monitor consumes events, which are no tasks; who consumes nothing checks nothing.
-    amqp = StrictAMQP if role in QUEUE_OF_ROLE else AMQP
-    app = SealedApp(f"strongroom.{role}", amqp=amqp, task_cls="workers.task:SealedTask", set_as_current=False)
+    # The monitor consumes events, which are no tasks.
+    amqp, control = (ListeningAMQP, SilentControl) if role == MONITOR else (StrictAMQP, None)
+    app = SealedApp(
+        f"strongroom.{role}",
+        amqp=amqp,
+        control=control,
+        task_cls="workers.task:SealedTask",
+        set_as_current=False,
+    )
     app.conf.update(celery_settings(role, settings, broker_url, host))
     own = {work_queue(role, host)} if role in HOSTED_ROLES else set()
     app.conf.update(

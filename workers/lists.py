@@ -11,6 +11,7 @@ from config.broker import BrokerSettings, redis_arguments
 from config.celery_settings import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S
 from config.errors import StrongroomError
 from config.queues import HERE, LEFT, notes_list, over_key, taken_key
+from workers.tls import VerifiedConnection
 
 LETTER_LIFE_MS = 60 * 60 * 1000
 """How long a letter waits for its reader."""
@@ -54,6 +55,7 @@ class Lists:
             socket_timeout=SOCKET_TIMEOUT_S,
             health_check_interval=SOCKET_TIMEOUT_S,
             **tls,
+            **({"connection_class": VerifiedConnection} if tls else {}),
         )
 
     def push_letter(self, job: bytes, letter: bytes) -> None:

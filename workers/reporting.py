@@ -38,8 +38,16 @@ def in_letters(problems: Iterable[Note]) -> Iterator[tuple[Note, ...]]:
     yield tuple(group)
 
 
+STOPPED_S = 30.0
+"""A process that did not get to say anything for so long may have a successor: half of a lease."""
+
+
 class TryAgain(StrongroomError):
     """This attempt cannot go on, but another can."""
+
+
+class Stopped(TryAgain):
+    """The process stood still for so long that the job may be another worker's by now."""
 
 
 # What the scheduler tries again; everything else is final. The one place where that is decided for jobs.
@@ -63,8 +71,8 @@ class Reporter:
         self._show = show
         self._keys: VaultKeys | None = None
         self._next_note = 0.0
+        self._said = time.monotonic()
         self._waiting_until_ms: dict[type[notes.Note], int] = {}
-        self._next_alive = time.monotonic() + ALIVE_EVERY_S
 
     def follow(self, keys: VaultKeys) -> None:
         """Count the KMS calls of the task's key ring, and tell when it has to wait for a key."""
@@ -108,10 +116,18 @@ class Reporter:
 
     def alive(self) -> None:
         """Extend the job's lease, every now and then; call it freely."""
-        now = time.monotonic()
-        if now >= self._next_alive:
-            self._next_alive = now + ALIVE_EVERY_S
+        if time.monotonic() >= self._said + ALIVE_EVERY_S:
             self.report(report.ALIVE)
+
+    def go_on(self) -> None:
+        """`alive`, before a step that must not be done once the job is over or another worker's.
+
+        Raises:
+            Stopped: it may be.
+        """
+        if time.monotonic() >= self._said + STOPPED_S:
+            raise Stopped("the worker stood still while it removed objects", remedy="see the host's load")
+        self.alive()
 
     def report(
         self,
@@ -126,6 +142,7 @@ class Reporter:
         outcome: notes.Note | None = None,
     ) -> None:
         """Tell the scheduler."""
+        self._said = time.monotonic()
         body = Report(
             REPORT_VERSION,
             os.urandom(16),

@@ -17,7 +17,7 @@ from crypto import job as jobs
 
 
 @click.command(
-    epilog="Examples: strongroom check documents --read-data; strongroom check documents --read-data-subset 5%"
+    epilog="Example: strongroom check documents --read-data; strongroom check documents --read-data-subset 5%"
 )
 @click.argument("vault")
 @click.option("--read-data", is_flag=True, help="Open every chunk as well; reads the whole repository.")

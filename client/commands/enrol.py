@@ -34,7 +34,8 @@ def command(
 ) -> None:
     """Enrol the identity whose public part is the file PUBLIC, in the registry of this home.
 
-    That is done where the key-broker and the scheduler run; every other host gets a copy (`strongroom registry`).
+    That is done where the registry is kept; every other host gets a copy (`strongroom registry`). Enrolled again, it
+    may do what is said now and nothing of what was said before: name all its vaults.
     """
     if bool(public) + listing + bool(remove) != 1 or bool(public) != bool(role):
         raise click.UsageError("give PUBLIC with --role, or --list, or --remove")
@@ -47,13 +48,16 @@ def command(
         return
     assert public is not None
     assert role is not None
-    entry = _enrol(home, public, role, vaults, host)
-    _show(entry, "enrolled", read_registry(home), as_json=as_json)
+    entry, before = _enrol(home, public, role, vaults, host)
+    _show(entry, "enrolled", read_registry(home), as_json=as_json, before=before)
 
 
-def _enrol(home: Home, public: Path, role: str, vaults: tuple[str, ...], host: str) -> Enrolled:
+def _enrol(
+    home: Home, public: Path, role: str, vaults: tuple[str, ...], host: str
+) -> tuple[Enrolled, Enrolled | None]:
+    """The entry that is there now, and the one that it replaced."""
     identity = read_public(public)
-    entries = []
+    entries: list[tuple[Enrolled, Enrolled | None]] = []
 
     def change(registry: Registry) -> Registry:
         for other in registry.identities:
@@ -62,8 +66,10 @@ def _enrol(home: Home, public: Path, role: str, vaults: tuple[str, ...], host: s
                     f"another identity is enrolled under the name {identity.name!r}",
                     remedy="remove that one, or make this one again with another --name",
                 )
-        entries.append(enrolled_as(identity, role, vaults, host, registry))
-        return registry.with_identity(entries[-1])
+        before = next((other for other in registry.identities if other.id == identity.id), None)
+        entry = enrolled_as(identity, role, vaults, host, registry)
+        entries.append((entry, before))
+        return registry.with_identity(entry)
 
     change_registry(home, change)
     return entries[-1]
@@ -93,7 +99,7 @@ def _list(registry: Registry, *, as_json: bool) -> None:
                 (
                     row["name"],
                     row["role"],
-                    ", ".join(row["vaults"] or ["every vault"]),
+                    _vaults(row),
                     row["host"],
                     row["id"],
                 )
@@ -102,15 +108,31 @@ def _list(registry: Registry, *, as_json: bool) -> None:
         )
 
 
-def _show(entry: Enrolled, done: str, registry: Registry, *, as_json: bool) -> None:
+def _show(
+    entry: Enrolled, done: str, registry: Registry, *, as_json: bool, before: Enrolled | None = None
+) -> None:
     fields = _fields(entry, registry)
+    replaced = None if before is None else _fields(before, registry)
     if as_json:
-        click.echo(json_line(fields))
+        click.echo(json_line({**fields, "replaced": replaced}))
         return
-    click.echo(f"{done}: {entry.name} ({fields['role']}, {fields['id']})")
+    click.echo(f"{done}: {entry.name} ({fields['role']}, {fields['id']}) for {_scope(fields)}")
+    if replaced is not None:
+        same = _scope(replaced) == _scope(fields)
+        click.echo("as it was enrolled before" if same else f"no longer as before: for {_scope(replaced)}")
     click.echo(
         "Next: strongroom registry export FILE, and on every other host: strongroom registry import FILE"
     )
+
+
+def _scope(fields: dict[str, Any]) -> str:
+    """What an identity may work for, in words."""
+    host = f" on the host {fields['host']}" if fields["host"] else ""
+    return _vaults(fields) + host
+
+
+def _vaults(fields: dict[str, Any]) -> str:
+    return "every vault" if fields["vaults"] is None else ", ".join(fields["vaults"])
 
 
 def _fields(entry: Enrolled, registry: Registry) -> dict[str, Any]:

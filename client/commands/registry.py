@@ -7,7 +7,7 @@ import click
 
 from client.errors import AlreadyInitialised, EnrolmentRefused
 from client.identities import read_registry_copy
-from client.installation import read_registry, write_private
+from client.installation import read_registry, replace_registry, write_private
 from client.output import json_line, json_option
 from client.template import CONFIG_TOML
 from config.home import Home
@@ -32,7 +32,8 @@ def new(as_json: bool) -> None:
     if home.registry_file.exists():
         raise AlreadyInitialised(f"{home.root} has a registry already", remedy="use it")
     registry = Registry(tenant=secrets.token_bytes(16))
-    _write(home, registry)
+    _prepare(home)
+    write_private(home.registry_file, registry.encode())
     _show(registry, "made", as_json=as_json)
 
 
@@ -53,7 +54,7 @@ def export(file: Path, as_json: bool) -> None:
 @click.option("--fingerprint", "expected", default="", help="Refuse any other copy than that.")
 @json_option
 def import_(file: Path, expected: str, as_json: bool) -> None:
-    """Take FILE as this home's registry. Running roles follow at once."""
+    """Take FILE as this home's copy of the registry, unless it is older. Running roles follow at once."""
     home = Home.from_env()
     registry = Registry.decode(read_registry_copy(file, MAX_REGISTRY))
     found = fingerprint(registry.encode())
@@ -61,27 +62,28 @@ def import_(file: Path, expected: str, as_json: bool) -> None:
         raise EnrolmentRefused(
             f"the copy has the fingerprint {found}", remedy="export it again and carry it another way"
         )
-    if home.registry_file.exists() and read_registry(home).tenant != registry.tenant:
-        raise EnrolmentRefused(
-            "the copy belongs to another installation", remedy="use another STRONGROOM_HOME for it"
-        )
-    _write(home, registry)
+    _prepare(home)
+    replace_registry(home, registry)
     _show(registry, "imported", as_json=as_json)
 
 
-def _write(home: Home, registry: Registry) -> None:
+def _prepare(home: Home) -> None:
     home.create()
     if not home.settings_file.exists():
         write_private(home.settings_file, CONFIG_TOML.encode())
-    write_private(home.registry_file, registry.encode())
 
 
 def _show(registry: Registry, done: str, *, as_json: bool) -> None:
     found = fingerprint(registry.encode())
-    numbers = {"identities": len(registry.identities), "vaults": len(registry.vaults)}
+    numbers = {
+        "identities": len(registry.identities),
+        "vaults": len(registry.vaults),
+        "serial": registry.serial,
+    }
     if as_json:
         click.echo(json_line({**numbers, "tenant": registry.tenant.hex(), "fingerprint": found}))
         return
     click.echo(f"registry {done}: {numbers['identities']} identities, {numbers['vaults']} vaults")
+    click.echo(f"changes: {numbers['serial']}")
     click.echo(f"tenant: {registry.tenant.hex()}")
     click.echo(f"fingerprint: {found}")

@@ -21,8 +21,8 @@ if [ -e "$state/ready" ]; then
     exit 0
 fi
 
-on key-broker strongroom pki init "$state/pki" --host broker --host flower
-on key-broker strongroom pki issue "$state/pki" health # for the broker's health check: a certificate, but no user
+on key-broker strongroom pki init "$state/pki" --broker-host broker --flower-host flower --flower-host localhost
+on key-broker strongroom pki issue "$state/pki" health # for the broker's health check
 on key-broker strongroom pki issue "$state/pki" server-s3 --host s3
 on key-broker strongroom acl "$state/broker"
 /opt/strongroom/.venv/bin/python /opt/strongroom/deploy/compose/s3/s3.py keys "$state/s3"

@@ -49,11 +49,11 @@ REPOSITORY_BUCKET: Final = (
         principals=ANYBODY,
     ),
     Statement(
-        "OnlyBackupWrites",
+        "OnlyWorkersWrite",
         "Deny",
         ("s3:PutObject",),
         (f"{OBJECTS}*",),
-        {"StringNotEquals": {"aws:PrincipalArn": (role("backup"),)}},
+        {"StringNotEquals": {"aws:PrincipalArn": (role("backup"), role("maintenance"))}},
         principals=ANYBODY,
     ),
     Statement(

@@ -3,7 +3,7 @@
     python -m deploy.iam.generate                                     # the committed files, with example names
     python -m deploy.iam.generate --names mine.json --out /tmp/mine   # ready to put, with the names of `mine.json`
 
-`mine.json` holds fields of `deploy.iam.names.Names`.
+`mine.json` holds fields of `deploy.iam.names.Names`, those of `REQUIRED` at least.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from deploy.iam.names import Names
+from deploy.iam.names import REQUIRED, Names
 from deploy.iam.statement import Document, Statement
 from deploy.iam.table import DOCUMENTS
 
@@ -77,14 +77,16 @@ def load_names(path: Path) -> Names:
     """Names from a file.
 
     Raises:
-        SystemExit: a field that is none, or of another type.
+        SystemExit: a field that is none, of another type or form, or missing.
     """
     try:
         given = json.loads(path.read_text())
         unknown = set(given) - {each.name for each in fields(Names)}
         if unknown:
             raise SystemExit(f"{path}: no fields: {', '.join(sorted(unknown))}")
-        return msgspec.convert(given, Names)
+        if missing := [name for name in REQUIRED if name not in given]:
+            raise SystemExit(f"{path}: fields are missing: {', '.join(missing)}")
+        return msgspec.convert({"old_cmk_arns": [], **given}, Names)
     except (OSError, ValueError, msgspec.ValidationError) as error:
         raise SystemExit(f"{path}: {error}") from error
 
@@ -100,6 +102,10 @@ def main() -> None:
         path = arguments.out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
+    if not names.cmk_arns:
+        print(
+            "cmk_arns is empty: key-broker-tenant and rewrap-tenant may use no CMK until you generate them again"
+        )
 
 
 def _known(names: Names) -> Mapping[str, Value]:
@@ -148,7 +154,8 @@ def _optional(account: str) -> str:
         for each in document.statements
         if each.needs
     }
-    lines = "".join(f"    {sid} = length(var.{name}) > 0\n" for sid, name in sorted(needs.items()))
+    width = max(map(len, needs))  # as `terraform fmt` has it
+    lines = "".join(f"    {sid:{width}} = length(var.{name}) > 0\n" for sid, name in sorted(needs.items()))
     return f"# Generated from ../../table.py.\nlocals {{\n  present = {{\n{lines}  }}\n}}\n"
 
 

@@ -64,13 +64,22 @@ def _only(*actions: str) -> Statement:
     return Statement("NothingElse", "Deny", actions, but="actions")
 
 
+SEE_KEYS: Final = Statement("SeeKeys", "Allow", ("kms:DescribeKey",), "<cmk_arns>", needs="cmk_arns")
 KEY_BROKER: Final = (
     _session("key-broker-tenant"),
     Statement("NeverDirectly", "Deny", ("iam:*", "kms:*", "s3:*")),
 )
 KEY_BROKER_TENANT: Final = (
-    Statement("UseKeys", "Allow", ("kms:Decrypt", "kms:GenerateDataKey"), "<cmk_arns>", OWN_CONTEXT),
-    Statement("SeeKeys", "Allow", ("kms:DescribeKey",), "<cmk_arns>"),
+    # A CMK's policy names these roles, so they are there before the first CMK is: without one, nothing but the ceiling.
+    Statement(
+        "UseKeys",
+        "Allow",
+        ("kms:Decrypt", "kms:GenerateDataKey"),
+        "<cmk_arns>",
+        OWN_CONTEXT,
+        needs="cmk_arns",
+    ),
+    SEE_KEYS,
     _only("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"),
 )
 # Nothing runs as these two yet: for `Gateway.reencrypt`, by which vaults will be moved to another CMK.
@@ -79,11 +88,27 @@ REWRAP: Final = (
     Statement("NeverDirectly", "Deny", ("iam:*", "kms:*", "s3:*")),
 )
 REWRAP_TENANT: Final = (
-    Statement("TakeFromOldKeys", "Allow", ("kms:ReEncryptFrom",), "<old_cmk_arns>", OWN_CONTEXT),
-    Statement("MoveWithinKeys", "Allow", ("kms:ReEncryptFrom", "kms:ReEncryptTo"), "<cmk_arns>", OWN_CONTEXT),
-    Statement("SeeKeys", "Allow", ("kms:DescribeKey",), "<cmk_arns>"),
+    Statement(
+        "TakeFromOldKeys",
+        "Allow",
+        ("kms:ReEncryptFrom",),
+        "<old_cmk_arns>",
+        OWN_CONTEXT,
+        needs="old_cmk_arns",
+    ),
+    Statement(
+        "MoveWithinKeys",
+        "Allow",
+        ("kms:ReEncryptFrom", "kms:ReEncryptTo"),
+        "<cmk_arns>",
+        OWN_CONTEXT,
+        needs="cmk_arns",
+    ),
+    SEE_KEYS,
     # Who could re-encrypt to a key of their own would hold every DEK.
-    Statement("NeverElsewhere", "Deny", ("kms:ReEncryptTo",), "<cmk_arns>", but="resources"),
+    Statement(
+        "NeverElsewhere", "Deny", ("kms:ReEncryptTo",), "<cmk_arns>", but="resources", needs="cmk_arns"
+    ),
     _only("kms:DescribeKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"),
 )
 KEY_BROKER_TENANT_TRUST: Final = _trust("key-broker")

@@ -14,9 +14,13 @@ OBJECTS: Final = f"{REPOSITORY}/<repository_prefix>"
 DELIVERY: Final = "arn:<partition>:s3:::<delivery_bucket>"
 PARCELS: Final = f"{DELIVERY}/<delivery_prefix>*"
 
-# A name of a repository's objects: repository/layout.py.
-WORKING: Final = (f"{OBJECTS}jobs/*",)
-"""What maintenance may remove: working objects of jobs that ended, and nothing else while nothing prunes."""
+# Names of a repository's objects: repository/layout.py.
+PRUNED: Final = tuple(f"{OBJECTS}{kind}/*" for kind in ("packs", "index", "snapshots", "prunes"))
+"""What maintenance writes: packs whose used chunks it moves, what names them, what a prune remembers, and voids."""
+GARBAGE: Final = tuple(
+    f"{OBJECTS}{kind}/*" for kind in ("jobs", "packs", "index", "manifests", "snapshots", "prunes")
+)
+"""What maintenance may remove: never the configuration, never a wrapped key."""
 
 # Through S3, which opens and seals its own objects with a bucket's key; never directly.
 NO_KMS: Final = Statement(
@@ -106,12 +110,14 @@ MAINTENANCE: Final = (
     READ_REPOSITORY,
     Statement("SeeRetention", "Allow", ("s3:GetObjectRetention",), (f"{OBJECTS}*",)),
     Statement("ExtendLocks", "Allow", ("s3:PutObjectRetention",), (f"{OBJECTS}*",)),
-    Statement("RemoveWorking", "Allow", ("s3:DeleteObject",), WORKING),
-    # It writes nothing, so it makes no keys.
-    Statement("OpenBucketKey", "Allow", ("kms:Decrypt",), "<bucket_key_arns>", needs="bucket_key_arns"),
-    Statement("RemoveNothingElse", "Deny", ("s3:DeleteObject",), WORKING, but="resources"),
+    Statement("WriteForPrunes", "Allow", ("s3:PutObject",), PRUNED),
+    Statement("RemoveGarbage", "Allow", ("s3:DeleteObject",), GARBAGE),
+    Statement("GiveUpDeadUploads", "Allow", ("s3:AbortMultipartUpload",), (f"{OBJECTS}*",)),
+    Statement("SeeDeadUploads", "Allow", ("s3:ListBucketMultipartUploads",), (REPOSITORY,)),
+    BUCKET_KEY,
+    Statement("WriteNothingElse", "Deny", ("s3:PutObject",), PRUNED, but="resources"),
+    Statement("RemoveNothingElse", "Deny", ("s3:DeleteObject",), GARBAGE, but="resources"),
     Statement("NeverVersions", "Deny", ("s3:DeleteObjectVersion",)),
-    Statement("NeverWrite", "Deny", ("s3:PutObject",)),
     NO_SETTINGS,
     NO_KMS,
     NO_ROLES,

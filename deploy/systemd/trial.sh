@@ -19,7 +19,7 @@ as() { # as ROLE COMMAND...: in the home of a role, as its user
 # 1. The broker
 mkdir -p "$admin" && cd "$admin"
 export STRONGROOM_HOME=$admin
-strongroom pki init pki --host localhost >/dev/null
+strongroom pki init pki >/dev/null
 strongroom acl broker --host web1 >/dev/null
 strongroom pki issue pki backup.web1 >/dev/null
 mkdir -p /run/secrets # where deploy/compose/valkey.conf looks
@@ -50,7 +50,6 @@ done
 cp pki/server-flower.crt /etc/strongroom/tls/
 cp pki/server-flower.key /etc/strongroom/secrets/
 echo "only for this trial" >/etc/strongroom/secrets/flower.password
-sed -i '/^..schedules/,$d' /etc/strongroom/scheduler.toml
 chmod 644 /etc/strongroom/*.toml /etc/strongroom/tls/*
 chmod 600 /etc/strongroom/secrets/*
 systemd-sysusers

@@ -17,6 +17,7 @@ from repository.cache.tables import ChunkTables
 from repository.errors import CacheDamaged, CacheError, CacheUnusable, IndexTooLarge, RepositoryError
 from repository.index import Index, Location, OnDamaged, read_index
 from repository.manifest import PackSummary
+from repository.prunes import NOTHING_STRUCK, Struck
 from repository.store import ReadStore
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class HostIndex:
         self._recovered = -DISK_AGAIN_S
         self._limit = in_memory
         self._memory = Index()
+        self._struck: frozenset[bytes] = frozenset()
         self._again: Callable[[], None] = lambda: None
 
     def close(self) -> None:
@@ -66,7 +68,7 @@ class HostIndex:
         if not self._usable:
             return False
         try:
-            return self._disk.holds(chunk_id)
+            return self._holds(chunk_id)
         except CacheError as error:
             self._recover(error)
             return self.contains(chunk_id)
@@ -88,7 +90,7 @@ class HostIndex:
     def unindexed_pack_of(self, chunk_id: bytes) -> PackSummary | None:
         """The pack that a contained chunk is in, if no index object names that pack yet."""
         found = self._memory.unindexed_pack_of(chunk_id)
-        return None if found is None or self._ask(lambda: self._disk.holds(chunk_id)) else found
+        return None if found is None or self._ask(lambda: self._holds(chunk_id)) else found
 
     def add_pack(self, summary: PackSummary) -> None:
         """Learn the table of a pack that no index object names yet; one that is known is left alone.
@@ -107,7 +109,12 @@ class HostIndex:
             self._memory.forget_unindexed()
 
     def refresh(
-        self, store: ReadStore, vault: VaultId, keys: KeyRing, on_damaged: OnDamaged | None = None
+        self,
+        store: ReadStore,
+        vault: VaultId,
+        keys: KeyRing,
+        on_damaged: OnDamaged | None = None,
+        struck: Struck = NOTHING_STRUCK,
     ) -> None:
         """Learn the index objects that no process of this host has learnt; make the cache again if one is gone.
 
@@ -115,8 +122,9 @@ class HostIndex:
             RepositoryError: an index object cannot be read, and there is no `on_damaged`.
             IndexTooLarge: the disk cannot be used, and the index is too large for memory.
         """
-        self._again = partial(self.refresh, store, vault, keys, on_damaged)
-        source = _Source(store, vault, keys, on_damaged)
+        self._again = partial(self.refresh, store, vault, keys, on_damaged, struck)
+        self._struck = struck.packs
+        source = _Source(store, vault, keys, on_damaged, struck)
         if time.monotonic() >= self._not_before:
             try:
                 self._refresh_disk(source)
@@ -129,7 +137,7 @@ class HostIndex:
                 self._give_up(error)
             if self._usable:
                 return
-        self._memory.refresh(store, vault, keys, on_damaged)
+        self._memory.refresh(store, vault, keys, on_damaged, struck)
         if len(self._memory) > self._limit:
             raise IndexTooLarge(
                 "the index of this vault is too large for memory, and the cache on disk cannot be used",
@@ -143,21 +151,39 @@ class HostIndex:
         with disk.exclusive():
             # Listed again: another process may have learnt an object that was not there when we looked.
             there = source.ids()
-            if not disk.open() or not disk.objects() | disk.begun() <= there:
+            # Entries are never changed: a chunk of a struck pack may be in another one as well, which hides behind it.
+            if (
+                not disk.open()
+                or not disk.objects() | disk.begun() <= there
+                or not source.struck <= disk.objects()
+            ):
                 disk.build(there, source.read)
             elif new := there - disk.objects():
                 disk.learn(new, source.read)
 
     def _settle(self) -> None:
         """Keep in memory only what the disk does not know."""
-        left = [pack for pack in self._memory.unindexed() if not self._disk.knows_pack(pack.id)]
+        left = [
+            pack
+            for pack in self._memory.unindexed()
+            if pack.id not in self._struck and not self._disk.knows_pack(pack.id)
+        ]
         if [pack.id for pack in self._memory.packs()] != [pack.id for pack in left]:
             self._memory = Index()
             for pack in left:
                 self._memory.add_pack(pack)
 
+    def _holds(self, chunk_id: bytes) -> bool:
+        if not self._struck:
+            return self._disk.holds(chunk_id)
+        # The tables may be those of a process that did not know yet what is struck.
+        found = self._disk.find(chunk_id)
+        return found is not None and found.pack not in self._struck
+
     def _located(self, chunk_id: bytes) -> Location | None:
         found = self._disk.find(chunk_id)
+        if found is not None and found.pack in self._struck:
+            return None
         if found is None and not self._memory.contains(chunk_id) and not self._disk.is_sound():
             raise CacheDamaged("the cache has lost entries")
         return found
@@ -190,9 +216,21 @@ class HostIndex:
 
 
 class _Source:
-    """The index objects in the store; those that cannot be read are told, or raised without anyone to tell."""
+    """The index objects in the store, but for struck packs; those that cannot be read are told, or raised.
 
-    def __init__(self, store: ReadStore, vault: VaultId, keys: KeyRing, on_damaged: OnDamaged | None) -> None:
+    The objects that strike packs count among them, by their names: with others, the tables are others.
+    """
+
+    def __init__(
+        self,
+        store: ReadStore,
+        vault: VaultId,
+        keys: KeyRing,
+        on_damaged: OnDamaged | None,
+        struck: Struck,
+    ) -> None:
+        self.struck = frozenset(name.encode() for name in struck.objects)
+        self._packs = struck.packs
         self._store = store
         self._vault = vault
         self._keys = keys
@@ -206,17 +244,20 @@ class _Source:
                 found.append(layout.id_of(name))
             except RepositoryError as error:
                 self._on_damaged(name, error)
-        return frozenset(found)
+        return self.struck.union(found)
 
     def read(self, ids: Iterable[bytes]) -> Iterator[tuple[bytes, list[PackSummary]]]:
         """Their packs."""
         for index_id in ids:
+            if index_id in self.struck:
+                yield index_id, []
+                continue
             try:
                 packs = read_index(self._store, self._vault, self._keys, index_id)
             except RepositoryError as error:
                 self._on_damaged(layout.INDEX + index_id.hex(), error)
             else:
-                yield index_id, packs
+                yield index_id, [pack for pack in packs if pack.id not in self._packs]
 
 
 def _raise(_name: str, error: RepositoryError) -> None:

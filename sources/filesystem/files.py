@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
+from sources.filesystem.guard import NOTHING, Guard
 from sources.filesystem.read import describe, look, read
 from sources.filesystem.walk import walk
 from sources.patterns import Patterns
@@ -11,7 +12,14 @@ from sources.source import Found, Kind, ReadItem, Report, Sink, Wanted
 
 
 class FileReader:
-    """A Reader of this machine's files. The kernel reads ahead, so that nothing is to be done for it here."""
+    """A Reader of this machine's files. The kernel reads ahead, so that nothing is to be done for it here.
+
+    Args:
+        guard: what it must not read.
+    """
+
+    def __init__(self, guard: Guard = NOTHING) -> None:
+        self._guard = guard
 
     def __enter__(self) -> Self:
         return self
@@ -30,14 +38,20 @@ class FileReader:
 
     def read(self, wanted: Wanted, sink: Sink) -> ReadItem:
         """See Reader."""
-        return read(wanted.path, sink, wanted.offset, wanted.length, wanted.stamp)
+        return read(wanted.path, sink, wanted.offset, wanted.length, wanted.stamp, self._guard)
 
 
 class FileSource:
-    """A Source: what lies at and below some absolute paths of this machine."""
+    """A Source: what lies at and below some absolute paths of this machine.
 
-    def __init__(self, roots: Sequence[bytes]) -> None:
+    Args:
+        roots: the paths.
+        guard: what must not be read although it lies there.
+    """
+
+    def __init__(self, roots: Sequence[bytes], guard: Guard = NOTHING) -> None:
         self._roots = tuple(roots)
+        self._guard = guard
 
     @property
     def roots(self) -> Sequence[bytes]:
@@ -51,7 +65,7 @@ class FileSource:
 
     def walk(self, excludes: Patterns, on_error: Report, on_skip: Report) -> Iterator[Found]:
         """See Source; follows no symbolic link."""
-        return walk(self._roots, excludes, on_error, on_skip)
+        return walk(self._roots, excludes, on_error, on_skip, self._guard)
 
     def look(self, path: bytes, offset: int, out: memoryview) -> int:
         """See Source."""
@@ -59,4 +73,4 @@ class FileSource:
 
     def reader(self) -> FileReader:
         """See Source."""
-        return FileReader()
+        return FileReader(self._guard)

@@ -5,6 +5,7 @@ import os
 import stat
 from typing import Final
 
+from sources.filesystem.guard import NOTHING, Guard
 from sources.filesystem.longpath import PATH_LIMIT, reachable
 from sources.filesystem.metadata import encode, meta_of, read_xattrs
 from sources.filesystem.stamps import KINDS, settled_stamp, stamp_of
@@ -66,7 +67,14 @@ def _describe(near: bytes, path: bytes, kind: Kind | None) -> ReadItem:
     return ReadItem(settled_stamp(st), st.st_size if now == "f" else 0, meta, (), "", warnings)
 
 
-def read(path: bytes, sink: Sink, offset: int = 0, length: int | None = None, seen: bytes = b"") -> ReadItem:
+def read(
+    path: bytes,
+    sink: Sink,
+    offset: int = 0,
+    length: int | None = None,
+    seen: bytes = b"",
+    guard: Guard = NOTHING,
+) -> ReadItem:
     """Reads a regular file, or [offset, offset + length) of it, into `sink`; holes are not delivered.
 
     Never more than the size at the time of opening, so that a growing file ends. When the file shrank, what
@@ -76,15 +84,17 @@ def read(path: bytes, sink: Sink, offset: int = 0, length: int | None = None, se
     Args:
         seen: the stamp of the walk. The parts of a file are read one by one, in any process: they are of one state
             of it if each finds the file as the walk saw it, and `changed` says when this one does not.
+        guard: what must not be read, also when it has come to this path after the walk.
 
     Raises:
+        Skipped: it is guarded.
         Vanished, Replaced, Unreadable: also in the middle; the caller then drops the bytes already delivered.
     """
     try:
         if len(path) <= PATH_LIMIT:
-            return _read(path, path, sink, offset, length, seen)
+            return _read(path, path, sink, offset, length, seen, guard)
         with reachable(path) as near:
-            return _read(near, path, sink, offset, length, seen)
+            return _read(near, path, sink, offset, length, seen, guard)
     except OSError as error:
         raise unreadable(path, error) from without_path(error)
 
@@ -112,12 +122,16 @@ def _open(near: bytes) -> int:
         return os.open(near, _FLAGS)
 
 
-def _read(near: bytes, path: bytes, sink: Sink, offset: int, length: int | None, seen: bytes) -> ReadItem:
+def _read(
+    near: bytes, path: bytes, sink: Sink, offset: int, length: int | None, seen: bytes, guard: Guard
+) -> ReadItem:
     fd = _open(near)
     try:
         before = os.fstat(fd)
         if before.st_mode & _FORMAT != stat.S_IFREG:
             raise Replaced(path, _REPLACED)
+        if why := guard.forbids(before):
+            raise Skipped(path, why)
         stamp = settled_stamp(before)
         whole = offset == 0 and length is None
         size = before.st_size

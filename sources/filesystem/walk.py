@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Final, Protocol
 
+from sources.filesystem.guard import NOTHING, Guard
 from sources.filesystem.longpath import PATH_LIMIT, reachable
 from sources.filesystem.stamps import KINDS, stamp_of
 from sources.patterns import Patterns
@@ -29,7 +30,9 @@ class _Entry(Protocol):
     def stat(self, *, follow_symlinks: bool) -> os.stat_result: ...
 
 
-def walk(roots: Sequence[bytes], excludes: Patterns, on_error: Report, on_skip: Report) -> Iterator[Found]:
+def walk(
+    roots: Sequence[bytes], excludes: Patterns, on_error: Report, on_skip: Report, guard: Guard = NOTHING
+) -> Iterator[Found]:
     """Yields the roots and everything below them in path order (`order_key`); follows no symbolic link.
 
     Args:
@@ -37,13 +40,14 @@ def walk(roots: Sequence[bytes], excludes: Patterns, on_error: Report, on_skip: 
         excludes: what to leave out, with everything below it; a root that is left out is told to `on_skip`.
         on_error: called with a path and the reason when a directory or entry cannot be read; the walk goes
             on.
-        on_skip: called with a path and the reason for what is never backed up (sockets).
+        on_skip: called with a path and the reason for what is never backed up (sockets, what is guarded).
+        guard: what must not be read; it is told to `on_skip`, and nothing below it is looked at.
 
     Raises:
         MissingRoot: before anything is walked, for the first root that is not there or not an absolute path.
     """
     found = [(root, _lstat_root(root)) for root in merge_roots(roots)]
-    return _walk(found, excludes, on_error, on_skip)
+    return _walk(found, excludes, on_error, on_skip, guard)
 
 
 def merge_roots(roots: Sequence[bytes]) -> list[bytes]:
@@ -83,23 +87,31 @@ def _lstat_root(root: bytes) -> os.stat_result:
 
 
 def _walk(
-    roots: list[tuple[bytes, os.stat_result]], excludes: Patterns, on_error: Report, on_skip: Report
+    roots: list[tuple[bytes, os.stat_result]],
+    excludes: Patterns,
+    on_error: Report,
+    on_skip: Report,
+    guard: Guard,
 ) -> Iterator[Found]:
     for root, st in roots:
         kind = KINDS.get(st.st_mode & _FORMAT)
         if excludes.matches(root):
             on_skip(root, "excluded by a pattern although it was asked for")
+        elif why := guard.forbids(st) or guard.forbids_below(root):
+            on_skip(root, why)
         elif kind is None:
             on_skip(root, _SOCKET)
         else:
             yield Found(root, kind, st.st_size if kind == "f" else 0, stamp_of(st))
             if kind == "d":
-                yield from _below(root, excludes, on_error, on_skip)
+                yield from _below(root, excludes, on_error, on_skip, guard)
 
 
-def _below(directory: bytes, excludes: Patterns, on_error: Report, on_skip: Report) -> Iterator[Found]:
+def _below(
+    directory: bytes, excludes: Patterns, on_error: Report, on_skip: Report, guard: Guard
+) -> Iterator[Found]:
     excluded = excludes.matches_child if excludes else None
-    kinds, stamp = KINDS, stamp_of
+    kinds, stamp, guarded = KINDS, stamp_of, guard.inodes
     stack = [_entries(directory, on_error)]
     while stack:
         for entry in stack[-1]:
@@ -114,6 +126,9 @@ def _below(directory: bytes, excludes: Patterns, on_error: Report, on_skip: Repo
             kind = kinds.get(st.st_mode & _FORMAT)
             if kind is None:
                 on_skip(path, _SOCKET)
+                continue
+            if (kind == "d" or st.st_ino in guarded) and (why := guard.forbids(st)):
+                on_skip(path, why)
                 continue
             yield Found(path, kind, st.st_size if kind == "f" else 0, stamp(st))
             if kind == "d":

@@ -3,11 +3,12 @@
 import msgspec
 import pytest
 
-from client.signs import Lookout, needed, silent, stations
+from client.signs import WORKERS, Lookout, needed, silent, stations
 from config import queues
 from crypto import job as jobs
 from crypto.identity import Identity
 from crypto.registry import BACKUP, OPERATOR, RESTORE, Registry, VaultEntry
+from scheduler.kinds import KINDS, SUBMITTABLE
 from tests.client.deliveries import enrolled
 from tests.client.scripted import World
 
@@ -40,13 +41,15 @@ def test_all_who_are_enrolled_for_work_are_to_run_somewhere() -> None:
         (jobs.BACKUP, FREE, "", "backup"),
         (jobs.INIT, HOSTED, "", "backup.web1"),
         (jobs.RESTORE, HOSTED, "", "restore"),
-        (jobs.LIST, HOSTED, "", "restore"),
         (jobs.CHECK, HOSTED, "", "maintenance"),
-        (jobs.EXTEND, HOSTED, "", "maintenance"),
     ],
 )
 def test_who_has_to_do_a_job(kind: str, vault: VaultEntry, host: str, worker: str) -> None:
     assert needed(registry(), kind, vault.id, host) == ("scheduler", "beat", "key-broker", worker)
+
+
+def test_the_scheduler_gives_each_kind_of_job_to_those_who_are_looked_for() -> None:
+    assert {kind: KINDS[kind].role for kind in SUBMITTABLE} == WORKERS
 
 
 def test_a_question_is_answered_by_the_scheduler_alone() -> None:

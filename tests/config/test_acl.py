@@ -1,14 +1,20 @@
 """What each broker user may and may not do, tried on the real server."""
 
+import contextlib
+import json
+import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
 from config import acl, queues
 from tests.config.acl_server import HOSTS, REDIS_SERVER, RedisServer, Server, ValkeyServer
+from tests.workers.stack_control import until
 from workers.stack.passwords import Passwords
 
 JOB = "00" * 16
@@ -49,6 +55,7 @@ WAKES = {
     queues.BEAT: {"scheduler"},
     queues.CLIENT: {"scheduler"},
     queues.MONITOR: set(),
+    queues.HEALTH: set(),
 }
 
 
@@ -183,7 +190,19 @@ def _queue_of(station: str) -> str:
         "CLIENT LIST",
         "CLIENT KILL TYPE normal",
         "EVAL return(1) 0",
+        "EVAL_RO return(1) 0",
+        "EVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db 0",
+        "EVALSHA_RO e0e1f9fabfc9d4800c877a703b823ac0578ff8db 0",
+        "SCRIPT LOAD return(1)",
+        "SCRIPT EXISTS e0e1f9fabfc9d4800c877a703b823ac0578ff8db",
+        "SCRIPT KILL",
         "FUNCTION LIST",
+        "FUNCTION LOAD x",
+        "FCALL x 0",
+        "CLIENT PAUSE 1",
+        "CLIENT NO-EVICT on",
+        "INFO",
+        "PUBLISH /0.celery.pidbox x",
         "SHUTDOWN NOSAVE",
         "FLUSHALL",
         "SAVE",
@@ -202,6 +221,105 @@ def _queue_of(station: str) -> str:
 )
 def test_no_user_rules_the_server(server: Server, user: str, command: str) -> None:
     assert not allowed(server, user, *command.split())
+
+
+KNOWN_COMMANDS = """
+    ping hello auth client|setname client|setinfo multi exec discard unwatch watch brpop blpop lpop lpush rpush llen
+    hset hget hmget hdel zadd zrem zcount zpopmin set get expire pexpire pttl publish psubscribe punsubscribe
+"""
+"""Their work is that of their own arguments, or of what they remove: a million elements are not looked at for 50 bytes.
+
+Before one is added here: can it hold up everybody on a long list, set or hash that its user has made?
+"""
+
+
+def test_nobody_has_a_command_that_could_stop_the_server() -> None:
+    words = acl.acl_rules(HOSTS).replace("(", " ").replace(")", " ").split()
+    assert {word[1:] for word in words if word.startswith("+")} == set(KNOWN_COMMANDS.split())
+
+
+@pytest.mark.parametrize("user", STATIONS)
+def test_a_role_looks_at_no_range_of_its_own(server: Server, user: str) -> None:
+    index, own, queue = f"unacked_index.{user}", f"unacked.{user}", _queue_of(user)
+    assert allowed(server, user, "ZCOUNT", index, "-inf", "0")
+    assert allowed(server, user, "ZPOPMIN", index)
+    for command in (
+        f"ZRANGE {index} 0 -1",
+        f"ZRANGE {index} -inf +inf BYSCORE LIMIT 1000000 1",
+        f"ZRANGEBYSCORE {index} -inf +inf",
+        f"ZRANDMEMBER {index} -1000000",
+        f"ZUNIONSTORE {index} 1 {index}",
+        f"HGETALL {own}",
+        f"HSCAN {own} 0",
+        f"DEL {own}",
+        f"SORT {queue}",
+        f"LINSERT {queue} BEFORE x y",
+        f"LREM {queue} 0 x",
+        f"LINDEX {queue} 100000",
+        f"LPOS {queue} x",
+    ):
+        assert not allowed(server, user, *command.split()), command
+
+
+def test_a_server_that_is_held_up_is_not_healthy(server: Server) -> None:
+    """The refusal of who has no password tells nothing: it comes from a server that answers nobody else, too."""
+    health = server.connect(queues.HEALTH)
+    assert health.ping()
+    holding = threading.Thread(target=_hold_up, args=(server,))
+    server.admin.config_set("busy-reply-threshold", "50")
+    holding.start()
+    try:
+        until(lambda: _is_busy(health))
+        with pytest.raises(redis.exceptions.AuthenticationError):
+            server.nobody().ping()
+    finally:
+        server.login("admin", "x").execute_command("SCRIPT", "KILL")
+        holding.join()
+        server.admin.config_set("busy-reply-threshold", "5000")
+    assert health.ping()
+
+
+@pytest.mark.skipif(not REDIS_SERVER, reason="needs an installed Redis: make test-redis")
+def test_the_health_check_of_docker_compose_tells_a_server_that_is_held_up(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path)
+    (tmp_path / "health.password").write_bytes(bytes(server.passwords[queues.HEALTH]) + b"\n")
+    for end in ("crt", "key"):
+        (tmp_path / f"health.{end}").write_bytes((tmp_path / f"client.{end}").read_bytes())
+    compose = (DEPLOY.parents[1] / "docker-compose.yml").read_text()
+    (text,) = (line.strip("- ") for line in compose.splitlines() if "valkey-cli" in line)
+    line = (
+        json.loads(text)
+        .replace("$$", "$")
+        .replace("/run/secrets", str(tmp_path))
+        .replace("valkey-cli", f"redis-cli -p {server.port}")
+    )
+
+    def is_healthy() -> bool:
+        return subprocess.run(["sh", "-c", line], capture_output=True, check=False).returncode == 0
+
+    try:
+        assert is_healthy()
+        server.admin.config_set("busy-reply-threshold", "50")
+        holding = threading.Thread(target=_hold_up, args=(server,))
+        holding.start()
+        until(lambda: not is_healthy())
+        server.login("admin", "x").execute_command("SCRIPT", "KILL")
+        holding.join()
+        assert is_healthy()
+    finally:
+        server.stop()
+
+
+def _is_busy(user: Any) -> bool:
+    try:
+        return not user.ping()
+    except redis.exceptions.ResponseError as error:
+        return str(error).startswith("BUSY")
+
+
+def _hold_up(server: Server) -> None:
+    with contextlib.suppress(redis.exceptions.ResponseError):
+        server.login("admin", "x").eval("while true do end", 0)
 
 
 def test_events_are_heard_by_the_monitor_only(server: Server) -> None:

@@ -20,6 +20,12 @@ from config.errors import ConfigError
         (BrokerSettings(url="redis://broker.example/0"), "another machine"),
         (BrokerSettings(url="redis://10.0.0.1/0"), "another machine"),
         (BrokerSettings(url="redis:///0"), "another machine"),
+        (BrokerSettings(url="redis://127.0.0.1:1/0;redis://:PW@192.0.2.2:6379/0"), "another broker"),
+        (BrokerSettings(url="redis://127.0.0.1:1/0,redis://192.0.2.2:6379/0"), "another broker"),
+        (BrokerSettings(url="rediss://h/0;redis://:PW@192.0.2.2/0", ca_file="ca"), "another broker"),
+        (BrokerSettings(url="redis+socket://u:p@/s;redis://192.0.2.2/0"), "another broker"),
+        (BrokerSettings(url="redis://127.0.0.1\\@192.0.2.2/0"), "another broker"),
+        (BrokerSettings(url="redis://127.0.0.1/0#@192.0.2.2"), "another broker"),
         (BrokerSettings(url="redis://127.0.0.1.example.com/0"), "another machine"),
         (BrokerSettings(url="rediss://h/0", ca_file="ca", cert_file="c"), "key_file"),
         (BrokerSettings(url="rediss://u:p@h/0", ca_file="ca", password_file="p"), "password"),
@@ -75,6 +81,15 @@ def test_a_tls_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     broker = BrokerSettings(url="rediss://h/0", ca_file=str(tmp_path / "none.pem"))
     with pytest.raises(ConfigError, match=r"ca_file.*none\.pem"):
         tls_options(broker, broker.url)
+
+
+def test_no_password_from_a_file_begins_another_broker(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("a;redis://192.0.2.2,b#c\\ d\n")
+    broker = BrokerSettings(url="redis://127.0.0.1/0", password_file=str(tmp_path / "password"))
+    check_broker(broker)
+    made = broker_url(broker, "backup")
+    assert not set(made) & set(";,#\\ ")
+    assert unquote(urlsplit(made).password or "") == "a;redis://192.0.2.2,b#c\\ d"
 
 
 def test_the_password_comes_from_its_file_and_the_user_from_the_role(tmp_path: Path) -> None:

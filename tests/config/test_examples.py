@@ -36,8 +36,22 @@ def test_every_role_and_the_client_has_an_example() -> None:
     assert {example.stem for example in EXAMPLES} == {*ROLES, "client", "backup-host"}
 
 
+def test_an_example_schedules_nothing_until_it_is_told_to(tmp_path: Path) -> None:
+    """Its vault and its host are nobody's."""
+    example = FOLDER / "scheduler.toml"
+    assert loaded(example, tmp_path).schedules == ()
+    before, _, schedule = example.read_text().partition("# [[schedules]]\n")
+    told = "".join(line.removeprefix("# ") for line in schedule.splitlines(keepends=True))
+    (tmp_path / "told.toml").write_text(f"{before}[[schedules]]\n{told}")
+    assert loaded(tmp_path / "told.toml", tmp_path).schedules[0].host == "web1"
+
+
+def test_another_host_is_four_words_away() -> None:
+    lines = (FOLDER / "backup-host.toml").read_text().splitlines()
+    assert sum("web1" in line for line in lines if not line.startswith("#")) == 4
+
+
 def test_what_an_example_sets_is_what_its_role_reads(tmp_path: Path) -> None:
-    assert loaded(FOLDER / "scheduler.toml", tmp_path).schedules[0].host == "web1"
     assert loaded(FOLDER / "restore.toml", tmp_path).delivery.areas
     assert loaded(FOLDER / "monitor.toml", tmp_path).monitor.flower_cert_file
     assert loaded(FOLDER / "backup-host.toml", tmp_path).workers.node == "web1"

@@ -15,12 +15,17 @@ from crypto.job import (
     BackupSpec,
     CheckSpec,
     ExtendSpec,
+    ForgetSpec,
     InitSpec,
     JobRequest,
+    KeepPolicy,
     ListSpec,
+    PruneSpec,
     RestoreSpec,
     SealedSpec,
+    SnapshotFilter,
     Spec,
+    SweepSpec,
     TidySpec,
 )
 from crypto.registry import OPERATOR, SCHEDULER
@@ -38,6 +43,12 @@ SPECS: list[Spec] = [
     ListSpec("file:///repo", KEY, "", b"", "file:///delivery"),
     CheckSpec("file:///repo", KEY, True),
     TidySpec("file:///repo", KEY, (JOB,)),
+    PruneSpec("file:///repo", KEY, 0.05, running=(JOB,)),
+    SweepSpec("file:///repo", KEY, (JOB,)),
+    ForgetSpec("file:///repo", KEY, ("abcd",)),
+    ForgetSpec(
+        "file:///repo", KEY, (), KeepPolicy(last=-1, tags=(("a", "b"),)), SnapshotFilter(("h",)), True, True
+    ),
     ExtendSpec("file:///repo", KEY),
     AskSpec("", KEY, "jobs"),
 ]

@@ -40,7 +40,11 @@ def test_damaged_file_is_refused_or_a_sound_registry(data: bytes) -> None:
 @pytest.mark.parametrize(
     "broken",
     [
-        msgspec.structs.replace(REGISTRY, version=2),
+        msgspec.structs.replace(REGISTRY, version=0),
+        msgspec.structs.replace(REGISTRY, version=3),
+        msgspec.structs.replace(REGISTRY, version=1, serial=1),
+        msgspec.structs.replace(REGISTRY, serial=-1),
+        msgspec.structs.replace(REGISTRY, serial=1 << 60),
         msgspec.structs.replace(REGISTRY, tenant=b"short"),
         msgspec.structs.replace(
             REGISTRY, identities=(WORKER, msgspec.structs.replace(ANYWHERE, id=WORKER.id))
@@ -59,6 +63,13 @@ def test_damaged_file_is_refused_or_a_sound_registry(data: bytes) -> None:
 def test_ambiguous_or_unsound_registry_is_refused(broken: Registry) -> None:
     with pytest.raises(Malformed):
         Registry.decode(broken.encode())
+
+
+def test_a_file_of_an_earlier_release_has_seen_no_changes() -> None:
+    lines = FILE.replace(b'"version": 2', b'"version": 1').splitlines()
+    old = b"\n".join(line for line in lines if b'"serial"' not in line)
+    assert len(old.splitlines()) == len(lines) - 1
+    assert Registry.decode(old) == REGISTRY
 
 
 def test_unknown_field_is_refused() -> None:

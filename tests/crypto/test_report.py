@@ -65,4 +65,4 @@ def test_note_is_no_report_and_report_no_note() -> None:
 
 
 def test_kinds_are_told_apart() -> None:
-    assert len(set(report.KINDS)) == len(report.KINDS) == 5
+    assert len(set(report.KINDS)) == len(report.KINDS) == 6

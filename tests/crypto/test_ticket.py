@@ -12,7 +12,7 @@ from crypto.identity import Identity
 from crypto.notes import Verdict
 from crypto.registry import BACKUP, MAINTENANCE, RESTORE, ROLES, SCHEDULER, Registry, VaultEntry
 from crypto.signing import Domain, Signed
-from crypto.ticket import DECRYPT, MAX_LIFETIME_MS, Ticket
+from crypto.ticket import DECRYPT, MAX_LIFETIME_MS, OPERATIONS, Ticket
 from tests.crypto.world import HOUR_MS, NOW, World, damaged, enrol
 
 SPEC = b"a sealed spec"
@@ -138,6 +138,13 @@ def test_altered_ticket_is_refused(data: bytes) -> None:
 def test_what_the_scheduler_signs_for_another_end_is_no_ticket(domain: Domain) -> None:
     with pytest.raises(Untrusted):
         verify(ISSUER.sign(domain, TICKET))
+
+
+def test_an_operation_that_a_ticket_does_not_name_is_refused() -> None:
+    ticket.require_operation(TICKET, DECRYPT)
+    for operation in set(OPERATIONS) - {DECRYPT}:
+        with pytest.raises(OutOfScope, match=operation):
+            ticket.require_operation(TICKET, operation)
 
 
 def test_something_else_signed_as_a_ticket_is_malformed() -> None:

@@ -55,6 +55,12 @@ def work(installation: RolesSite) -> World:
     client.json("restore", VAULT, f"latest:{tree}", "--target", str(root / "restored"))
     client.json("snapshots", VAULT)
     client.json("check", VAULT, "--read-data")
+    other = root / "other"
+    other.mkdir()
+    (other / "file").write_bytes(os.urandom(99_999))
+    gone = client.json("backup", VAULT, str(other))["snapshot"]
+    assert client.json("forget", VAULT, gone, "--prune")["prune"]["packs"] == 1
+    assert client.json("check", VAULT)["unused_packs"] == 0
     # The scheduler's own look at a new vault; the next one comes after a quarter of the retention.
     wait_for(
         lambda: "extend" in {each["kind"] for each in client.json("jobs") if each["state"] == "done"}, 60

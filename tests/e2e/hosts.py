@@ -107,7 +107,7 @@ class Site:
     addresses: tuple[str, ...] = ADDRESSES
     """Where the broker listens."""
     names: tuple[str, ...] = ()
-    """In its certificate, beside this machine's own names."""
+    """In its certificate, beside localhost."""
     port: int = 0
     running: dict[str, Running] = field(default_factory=dict)
 
@@ -117,9 +117,8 @@ class Site:
         """Where the registry is kept and the key-broker runs."""
         more = ["--redis-7.0"] if REDIS_SERVER else []
         names = [part for host in self.hosts for part in ("--host", host)]
-        self.admin.run(
-            "pki", "init", str(self.pki), *(part for name in self.names for part in ("--host", name))
-        )
+        reached = ("localhost", *self.names) if self.names else ()
+        self.admin.run("pki", "init", str(self.pki), *(f"--broker-host={name}" for name in reached))
         self.admin.run("acl", str(self.users), *names, *more)
         self.admin.run("registry", "new")
 

@@ -395,6 +395,21 @@ def bound(tmp_path: Path) -> Iterator[Strongroom]:
         yield room
 
 
+def test_a_home_in_the_tree_is_backed_up_without_its_secrets(kept: Strongroom, tmp_path: Path) -> None:
+    tree = kept.home.parent / "tree"
+    tree.mkdir()
+    (tree / "file").write_text("mine")
+    (tree / "home").symlink_to(kept.home)
+    done = kept.json("backup", "v", tree, kept.home)
+    told = {each["path"] for each in done["left_out"]}
+    assert {str(kept.home / name) for name in ("identities", "kms", "run")} <= told
+    kept.json("restore", "v", "latest", "--target", tmp_path / "out")
+    restored = tmp_path / "out" / kept.home.relative_to("/")
+    assert (restored / "config.toml").read_bytes() == (kept.home / "config.toml").read_bytes()
+    assert (restored / "registry.json").read_bytes() == (kept.home / "registry.json").read_bytes()
+    assert not [name for name in ("identities", "kms", "run") if (restored / name).exists()]
+
+
 def test_what_cannot_be_read_is_named_and_exit_code_3_tells(bound: Strongroom, tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     content = make_tree(source, files=10)

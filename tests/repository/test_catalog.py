@@ -222,3 +222,39 @@ def test_random_bodies_are_refused_and_nothing_worse(kind: type[msgspec.Struct],
     except RepositoryError:
         return
     assert msgspec.msgpack.encode(value) == data  # lawful by chance: then it is canonical
+
+
+def test_a_snapshot_that_is_forgotten_meanwhile_is_no_damage(repo: "Repo") -> None:
+    snapshots = [repo.backup({b"/a": b"a"}, number) for number in range(3)]
+
+    class Forgetful:
+        """A listing that is older than a removal."""
+
+        def list(self, prefix: str) -> list[str]:
+            names = repo.stored(prefix)
+            repo.store.delete(names[1])
+            return names
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(repo.store, name)
+
+    damaged: list[str] = []
+    store = Forgetful()
+    found = read_snapshots(store, repo.vault, repo.keys, lambda name, _: damaged.append(name))  # type: ignore[arg-type]
+    assert [each.id for each in found] == [snapshots[0].id, snapshots[2].id]
+    assert damaged == []
+
+
+def test_a_snapshot_whose_key_is_gone_is_told(repo: "Repo") -> None:
+    snapshot = repo.backup({b"/a": b"a"})
+
+    class Keyless:
+        """A repository without its wrapped key."""
+
+        def dek(self, epoch: int) -> object:
+            raise ObjectMissing("there is no such key")
+
+    damaged: list[str] = []
+    keys = Keyless()
+    assert read_snapshots(repo.store, repo.vault, keys, lambda name, _: damaged.append(name)) == []  # type: ignore[arg-type]
+    assert damaged == [snapshot_name(snapshot.id)]

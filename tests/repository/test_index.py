@@ -17,6 +17,7 @@ from repository.layout import index_name, pack_name, segment_id
 from repository.manifest import IndexBody, PackSummary
 from repository.objects import MAX_INDEX, put_struct
 from repository.pack import GRAIN, RECORD
+from repository.prunes import Struck
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -245,3 +246,26 @@ def test_a_chunk_in_an_indexed_and_in_another_pack_is_indexed(
 def test_pack_names_and_ids_agree(repo: "Repo") -> None:
     _, (pack,) = repo.segment({b"/a": b"some data"})
     assert repo.stored("packs/") == [pack_name(pack.id)]
+
+
+def test_a_struck_pack_is_as_good_as_not_there_and_hides_no_other(
+    repo: "Repo", make_index: "Callable[[], ChunkIndex]"
+) -> None:
+    _, first = repo.segment({b"/a": b"a" * 40_000})
+    repo.publish(first)
+    index = make_index()
+    repo.refresh(index)
+    ids = [record[0] for record in RECORD.iter_unpack(first[0].records)]
+    struck = Struck(frozenset({"prunes/x/mark"}), frozenset({first[0].id}))
+    index.refresh(repo.store, repo.vault, repo.keys, struck=struck)
+    assert not any(map(index.contains, ids))
+    _, second = repo.segment({b"/a": b"a" * 40_000})
+    repo.publish(second)
+    index.refresh(repo.store, repo.vault, repo.keys, struck=struck)
+    assert {index.locate(each).pack for each in ids} == {second[0].id}
+    late = make_index()
+    late.refresh(repo.store, repo.vault, repo.keys)
+    late.refresh(repo.store, repo.vault, repo.keys, struck=struck)
+    assert {late.locate(each).pack for each in ids} == {second[0].id}, "it hid behind the struck one"
+    late.refresh(repo.store, repo.vault, repo.keys)
+    assert all(map(late.contains, ids))

@@ -53,12 +53,12 @@ def test_a_ledger_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
         Ledger(path)
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_a_ledger_of_an_older_version_is_carried_on(world: World, version: int) -> None:
     stored = world.job(world.submit())
     world.ledger.close()
     with sqlite3.connect(world.folder / "ledger.db") as db:
-        for column in ("host", "segments_done", "committing")[version - 1 :]:
+        for column in ("host", "segments_done", "committing", "barrier")[version - 1 :]:
             db.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
         db.execute(f"PRAGMA user_version={version}")
     db.close()

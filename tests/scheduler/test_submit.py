@@ -26,6 +26,7 @@ def nothing_started(world: World) -> bool:
 
 @pytest.mark.parametrize("kind", SUBMITTABLE)
 def test_a_good_request_becomes_one_job_one_ticket_and_one_wake(world: World, kind: str) -> None:
+    world.know_vault()
     job_id = world.submit(kind)
 
     (wake,) = world.publisher.wakes

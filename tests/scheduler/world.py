@@ -142,20 +142,17 @@ class World:
 
     def spec(self, kind: str = job.BACKUP) -> Spec:
         requester = self.people.client.public
-        match kind:
-            case job.INIT:
-                return job.InitSpec(REPO, requester)
-            case job.BACKUP:
-                return job.BackupSpec(REPO, requester, (b"/home/secret-path",), (), (), "host")
-            case job.RESTORE:
-                return job.RestoreSpec(REPO, requester, "latest", b"", (), (), "file:///delivery")
-            case job.LIST:
-                return job.ListSpec(REPO, requester, "", b"", "file:///delivery")
-            case job.CHECK:
-                return job.CheckSpec(REPO, requester, False)
-            case job.EXTEND:
-                return job.ExtendSpec(REPO, requester)
-        return job.AskSpec("", requester, "jobs")
+        specs: dict[str, Spec] = {
+            job.INIT: job.InitSpec(REPO, requester),
+            job.BACKUP: job.BackupSpec(REPO, requester, (b"/home/secret-path",), (), (), "host"),
+            job.RESTORE: job.RestoreSpec(REPO, requester, "latest", b"", (), (), "file:///delivery"),
+            job.LIST: job.ListSpec(REPO, requester, "", b"", "file:///delivery"),
+            job.CHECK: job.CheckSpec(REPO, requester, False),
+            job.FORGET: job.ForgetSpec(REPO, requester, ("abcd",)),
+            job.PRUNE: job.PruneSpec(REPO, requester, 0.05),
+            job.EXTEND: job.ExtendSpec(REPO, requester),
+        }
+        return specs.get(kind) or job.AskSpec("", requester, "jobs")
 
     def body(self, kind: str = job.BACKUP, *, about: Spec | None = None, **changes: object) -> JobRequest:
         """A good request with the spec `about` sealed in it, and then the given fields changed."""
@@ -176,6 +173,27 @@ class World:
         body = self.body(kind, **changes)  # type: ignore[arg-type]
         self.scheduler().submit(self.sign(body), body.sent_ms)
         return body.job
+
+    def know_vault(self) -> None:
+        """Have the ledger remember that the vault was made here."""
+        with self.ledger.transaction():
+            self.ledger.insert(
+                Job(
+                    id=os.urandom(16),
+                    kind=job.INIT,
+                    vault=VAULT,
+                    operator=self.people.operator.id,
+                    detached=False,
+                    stack=STACK,
+                    schedule=None,
+                    slot_ms=None,
+                    created_ms=NOW - 1000,
+                    sealed_spec=b"",
+                    lease_until_ms=0,
+                    state="done",
+                    finished_ms=NOW - 500,
+                )
+            )
 
     def job(self, job_id: bytes) -> Job:
         found = self.ledger.get(job_id)

@@ -13,7 +13,7 @@ import msgspec
 
 from crypto import notes, report
 from crypto.ticket import COMMIT
-from repository.catalog import finished_segments, read_dones, read_plan, write_snapshot
+from repository.catalog import finished_segments, read_dones, read_plan, read_snapshot, write_snapshot
 from repository.errors import ObjectExists, ObjectMissing
 from repository.index import write_indexes
 from repository.manifest import Done, ManifestRef, PackSummary, Plan, Snapshot, Stats
@@ -54,6 +54,8 @@ def finalize(session: BackupSession, reporter: Reporter) -> None:
     try:
         write_snapshot(session.store, session.vault, session.keys, plan.epoch, snapshot)
     except ObjectExists:
+        # Or its name was taken away, because the job was over: then nothing is done.
+        read_snapshot(session.store, session.vault, session.keys, snapshot.id)
         logger.info("the snapshot was committed already")
     reporter.report(report.DONE, outcome=_outcome(snapshot, plan, results))
 

@@ -162,7 +162,9 @@ def _wake_unfinished(session: BackupSession, plan: Plan) -> None:
 
 def _adopt(session: BackupSession, fence: int, epoch: int) -> None:
     """Put packs that an interrupted backup left into the index, so that their chunks are not stored again."""
-    adopted = adopt_packs(session.store, session.vault, session.keys, session.index(), log_damaged)
+    adopted = adopt_packs(
+        session.store, session.vault, session.keys, session.index(), log_damaged, session.struck()
+    )
     if adopted:
         job = session.job.id
         try:
@@ -184,11 +186,13 @@ def _parent(session: BackupSession, source: Source) -> Snapshot | None:
 def _reader(session: BackupSession, store: ReadStore) -> Callable[[ManifestRef], Manifest]:
     """Reads the parent's manifests; one that is damaged counts as empty, so that its files are read again.
 
-    So are those whose chunks are not there any more: their entries come with no stamp.
+    So are those whose chunks are not there any more: their entries come with no stamp. What is struck counts as gone.
     """
-    index = session.index()
+    index, struck = session.index(), session.struck()
 
     def read(ref: ManifestRef) -> Manifest:
+        if not struck.manifests.isdisjoint((ref.id, *ref.bases)):
+            return Manifest([], b"", [])  # a prune may remove it
         try:
             found = read_manifest(store, session.vault, session.keys, ref)
         except (FormatError, ObjectMissing) as error:

@@ -13,14 +13,17 @@ from repository.chunker import Chunker, ChunkSizes
 from repository.errors import ObjectMissing, RepositoryError
 from repository.index import ChunkIndex
 from repository.pack import PackWriter, buffer_size
+from repository.prunes import NOTHING_STRUCK, Struck, read_struck
 from repository.retry import OnWait, unheard
 from repository.store import WriteStore
 from repository.stores import open_writer
 from repository.stream import BUFFER, ChunkStream
 from repository.vault import chunk_sizes, read_config
 from sources.filesystem.files import FileSource
+from sources.filesystem.guard import Guard
 from sources.source import Source
 from workers.admission import Job
+from workers.backup.own_secrets import own_secrets
 from workers.indexes import LastLook, file_tables, host_indexes
 from workers.keys import Send, VaultKeys
 from workers.process import Process
@@ -43,6 +46,8 @@ class BackupProcess:
         self.indexes = host_indexes(process.home, process.role)
         self.files = file_tables(process.home, process.role)
         self.last_look = LastLook()
+        self.struck = NOTHING_STRUCK
+        """As of the last look."""
         self.sizes: tuple[bytes, ChunkSizes] | None = None
         """Of the last job's vault, with that job's id: its configuration never changes."""
         self.buffers: tuple[memoryview, memoryview] | None = None
@@ -103,7 +108,8 @@ class BackupSession:
         """
         paths = self.spec.paths
         if not any(path.startswith(BUCKETS) for path in paths):
-            return FileSource(paths)
+            process = self.own.process
+            return FileSource(paths, Guard(own_secrets(process.home, process.settings)))
         from sources.s3.objects import ObjectSource  # a worker without S3 must not load its library
 
         uris = [os.fsdecode(path) for path in paths]
@@ -132,9 +138,16 @@ class BackupSession:
             # Packs of another job that no index names may be gone: what ended jobs leave is removed.
             index.forget_unindexed()
         if last.is_due(self.job.id):
-            index.refresh(self.store, self.vault, self.keys, log_damaged)
+            # Every process looks at its first step of a job, so that no job misses what was marked before it began.
+            self.own.struck = read_struck(self.store, self.vault, self.keys, known=self.own.struck)
+            index.refresh(self.store, self.vault, self.keys, log_damaged, self.own.struck)
             last.done(self.job.id)
         return index
+
+    def struck(self) -> Struck:
+        """What must not be relied on: a prune has marked it, or is removing it."""
+        self.index()
+        return self.own.struck
 
     def files(self) -> KnownFiles:
         """The files that this host has stored in the vault."""

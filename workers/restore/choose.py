@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from config.errors import StrongroomError
-from crypto.job import SnapshotFilter
 from repository.catalog import read_manifest
 from repository.errors import FormatError, ObjectMissing, RepositoryError
 from repository.manifest import Snapshot
+from repository.retention import admits
 from workers.restore.select import Selection
 from workers.restore.session import LATEST, NoSuchSnapshot, RestoreSession
 
@@ -22,15 +22,6 @@ class NoSuchPath(StrongroomError):
 
 class LatestUnknown(StrongroomError):
     """A snapshot cannot be opened, so that it may or may not be the latest."""
-
-
-def admits(wanted: SnapshotFilter, snapshot: Snapshot) -> bool:
-    """Whether a filter lets a snapshot through."""
-    return (
-        (not wanted.hosts or snapshot.hostname in wanted.hosts)
-        and (not wanted.tags or any(set(together) <= set(snapshot.tags) for together in wanted.tags))
-        and set(wanted.paths) <= set(snapshot.paths)
-    )
 
 
 def choose(session: RestoreSession, alive: Callable[[], None]) -> Snapshot:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from crypto import notes, report
 from crypto.parcel import ChunkInfo, ParcelTable, Piece
 from repository.catalog import read_manifest
-from repository.errors import ChunkMissing, RepositoryError
+from repository.errors import ChunkMissing, ObjectMissing, RepositoryError
 from repository.fetch import Fetcher, FetchFailure
 from repository.layout import CHUNK_ID
 from repository.manifest import Entry, Manifest, ManifestRef, Snapshot
@@ -71,6 +71,14 @@ def _unreadable(ref: ManifestRef, error: RepositoryError) -> Note:
     return ref.first, f"{where} is lost to a damaged manifest: {error.message}"
 
 
+_Chunk = tuple[ChunkInfo, memoryview]
+
+
+def _is_gone(error: RepositoryError) -> bool:
+    """Whether a chunk is not where the index said, or the index does not say."""
+    return isinstance(error, ChunkMissing) or isinstance(error.__cause__, ObjectMissing)
+
+
 class _Delivery:
     """The delivery of one manifest; files that cannot be delivered collect in `failed`."""
 
@@ -92,7 +100,10 @@ class _Delivery:
             session.store, session.vault, session.keys, self._index, session.own.fetching()
         )
         # Looked up once for each chunk, not for each of the many files in it; None: it is in no pack.
-        self._sizes = [self._stored_size(number) for number in range(len(manifest.chunk_lengths))]
+        self._sizes = self._stored_sizes()
+        if None in self._sizes:
+            session.look_again()
+            self._sizes = self._stored_sizes()
         self._failed: dict[bytes, str] = {}
         self._files = 0
         self._bytes = 0
@@ -117,6 +128,9 @@ class _Delivery:
     def _chunk_id(self, number: int) -> bytes:
         return self._manifest.chunk_ids[CHUNK_ID * number : CHUNK_ID * (number + 1)]
 
+    def _stored_sizes(self) -> list[int | None]:
+        return [self._stored_size(number) for number in range(len(self._manifest.chunk_lengths))]
+
     def _stored_size(self, number: int) -> int | None:
         try:
             return self._index.locate(self._chunk_id(number)).sealed_len
@@ -126,22 +140,32 @@ class _Delivery:
     def _deliver(self, batch: Batch) -> None:
         # A manifest may name a chunk twice: content that occurs twice in one segment is stored once.
         wanted = [self._chunk_id(number) for number in batch.chunks]
-        chunks: dict[bytes, tuple[ChunkInfo, memoryview]] = {}
-        lost: dict[bytes, str] = {}
-        for fetched in self._fetcher.fetch(wanted):
-            if isinstance(fetched, FetchFailure):
-                lost[fetched.chunk_id] = fetched.error.message
-                continue
-            payload = fetched.payload
-            self._session.keys.charge(self._index.locate(fetched.chunk_id).epoch, 1, len(payload))
-            chunks[fetched.chunk_id] = (ChunkInfo(fetched.codec, fetched.raw_len, len(payload)), payload)
-        bad = {position: lost[chunk_id] for position, chunk_id in enumerate(wanted) if chunk_id in lost}
+        chunks, lost = self._fetch(wanted)
+        if any(_is_gone(error) for error in lost.values()):
+            # All of it once more: what was fetched is only good until the next fetch.
+            self._session.look_again()
+            chunks, lost = self._fetch(wanted)
+        bad = {
+            position: lost[chunk_id].message for position, chunk_id in enumerate(wanted) if chunk_id in lost
+        }
         pieces = [piece for piece in batch.pieces if self._whole(piece, bad)]
         found = [chunks.get(chunk_id, _LOST) for chunk_id in wanted]
         table = ParcelTable(tuple(info for info, _ in found), tuple(pieces), b"", self._snapshot)
         self._writer.deliver(table, [payload for _, payload in found], pacing=True)
         self._files += sum(piece.last for piece in pieces)
         self._bytes += sum(length for piece in pieces for length in piece.extents[2::3])
+
+    def _fetch(self, wanted: list[bytes]) -> tuple[dict[bytes, _Chunk], dict[bytes, RepositoryError]]:
+        chunks: dict[bytes, _Chunk] = {}
+        lost: dict[bytes, RepositoryError] = {}
+        for fetched in self._fetcher.fetch(wanted):
+            if isinstance(fetched, FetchFailure):
+                lost[fetched.chunk_id] = fetched.error
+                continue
+            payload = fetched.payload
+            self._session.keys.charge(self._index.locate(fetched.chunk_id).epoch, 1, len(payload))
+            chunks[fetched.chunk_id] = (ChunkInfo(fetched.codec, fetched.raw_len, len(payload)), payload)
+        return chunks, lost
 
     def _whole(self, piece: Piece, bad: dict[int, str]) -> bool:
         if piece.path in self._failed:

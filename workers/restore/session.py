@@ -14,6 +14,7 @@ from repository.fetch import FetchRoom, fetch_room
 from repository.index import ChunkIndex
 from repository.manifest import ManifestRef, Snapshot
 from repository.place import FolderPlace, S3Place, parse_place
+from repository.prunes import NOTHING_STRUCK, read_struck
 from repository.retry import OnWait, unheard
 from repository.store import ReadStore, WriteStore
 from repository.stores import open_reader, open_writer
@@ -60,6 +61,8 @@ class RestoreProcess:
         self.sealed = Reused()
         """For the parcel that is being written."""
         self.last_look = LastLook()
+        self.struck = NOTHING_STRUCK
+        """As of that look."""
         self.planned: Planned | None = None
         self.ahead: Ahead | None = None
         self._fetching: FetchRoom | None = None
@@ -140,9 +143,17 @@ class RestoreSession:
         """The vault's index with every index object that was in the store a moment ago: those of a snapshot were."""
         index, last = self.own.indexes.of(self.vault), self.own.last_look
         if last.is_due(self.job.id):
-            index.refresh(self.store, self.vault, self.keys, _ignore_damaged)
-            last.done(self.job.id)
+            self.look_again()
         return index
+
+    def look_again(self) -> None:
+        """Have the index as it is now: a prune may have moved a chunk, and removed the pack that it was in."""
+        struck = self.own.struck = read_struck(
+            self.store, self.vault, self.keys, swept_only=True, known=self.own.struck
+        )
+        index = self.own.indexes.of(self.vault)
+        index.refresh(self.store, self.vault, self.keys, _ignore_damaged, struck)
+        self.own.last_look.done(self.job.id)
 
     def selection(self) -> Selection:
         """What of the snapshot is wanted."""

@@ -11,11 +11,12 @@ from crypto.parcel import ParcelTable
 from repository.catalog import read_manifest
 from repository.errors import RepositoryError
 from repository.manifest import Entry, Snapshot
+from repository.retention import admits
 from sources.filesystem import metadata as files
 from sources.s3 import metadata as objects
 from sources.source import SourceError
 from workers.reporting import Reporter
-from workers.restore.choose import admits, choose
+from workers.restore.choose import choose
 from workers.restore.parcels import ParcelWriter
 from workers.restore.session import RestoreSession, WrongSpec
 

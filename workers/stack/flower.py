@@ -8,6 +8,8 @@ from typing import Any
 from flower.app import Flower
 from flower.options import default_options
 from flower.urls import settings as web_settings
+from flower.utils.broker import RedisSsl
+from flower.views.broker import BrokerView
 from flower.views.monitor import Metrics
 from tornado.ioloop import PeriodicCallback
 from tornado.web import authenticated
@@ -17,6 +19,7 @@ from config.settings import MonitorSettings, flower_password
 from workers.app import app_for
 from workers.pulse import BEAT_S
 from workers.serve import RoleContext, configure_logging
+from workers.tls import VerifiedAsyncConnection
 
 MAX_TASKS = 10_000
 
@@ -36,6 +39,17 @@ class LockedMetrics(Metrics):
     async def get(self) -> None:
         """Answer with the numbers."""
         await super().get()
+
+
+class VerifiedBrokerView(BrokerView):
+    """The page of the queues, for which Flower has a connection of its own."""
+
+    def get_broker(self) -> Any:
+        """As Flower's."""
+        broker = super().get_broker()
+        if isinstance(broker, RedisSsl):
+            broker.redis.connection_pool.connection_class = VerifiedAsyncConnection
+        return broker
 
 
 def run(context: RoleContext) -> None:
@@ -63,7 +77,7 @@ def run(context: RoleContext) -> None:
     options.max_tasks = MAX_TASKS
     flower = QuietFlower(capp=app, options=options, ssl_options=tls_context(monitor), **web_settings)
     # Comes before Flower's own pages.
-    flower.add_handlers(r".*", [(r"/metrics", LockedMetrics)])
+    flower.add_handlers(r".*", [(r"/metrics", LockedMetrics), (r"/broker", VerifiedBrokerView)])
     flower.start_http_server()
     flower.io_loop.add_callback(context.ready)
     PeriodicCallback(context.pulse, BEAT_S * 1000).start()

@@ -23,6 +23,10 @@ START_TIMEOUT_S = 5.0
 MAX_MEMORY = "512mb"
 # Longest single value in a command; tasks are far smaller (workers.messages), sealed listings the largest.
 MAX_VALUE = "32mb"
+# What one connection may have the server keep for it, sent or unread, and all connections together: the rest is left
+# for messages, whatever a role does.
+MAX_BUFFER = "64mb"
+MAX_BUFFERS = "192mb"
 
 
 class Valkey:
@@ -65,6 +69,9 @@ class Valkey:
             # A broker that forgets a message to make room would be worse than one that refuses it.
             "maxmemory-policy": "noeviction",
             "proto-max-bulk-len": MAX_VALUE,
+            "client-query-buffer-limit": MAX_BUFFER,
+            "client-output-buffer-limit": f"normal {MAX_BUFFER} 0 0",
+            "maxmemory-clients": MAX_BUFFERS,
             "daemonize": "no",
             "loglevel": "notice",
             # A crash report would print the memory of whoever was being served.

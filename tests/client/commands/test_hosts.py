@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import stat
 import subprocess
 from pathlib import Path
@@ -113,6 +114,20 @@ def test_an_identity_is_made_here_and_enrolled_there(tmp_path: Path, admin: Path
     assert answer(admin, "enrol", "--remove", made["id"], code=1)["code"] == "enrolment-refused"
 
 
+def test_what_an_enrolment_replaces_is_said(tmp_path: Path, admin: Path) -> None:
+    """`--vault` says which vaults there are, not which are added."""
+    run(admin, "vault", "add", "cloud", "--repo", "/r/cloud", "--kms", "local-kms://cloud")
+    made = answer(tmp_path / "web", "identity", "new", "--role", "backup", "--name", "web1")
+    words = ("enrol", made["public"], "--role", "backup")
+    assert answer(admin, *words, "--vault", "docs", "--host", "web1")["replaced"] is None
+    told = run(admin, *words, "--vault", "cloud").stdout
+    assert f"(backup, {made['id']}) for cloud\n" in told
+    assert "no longer as before: for docs on the host web1\n" in told
+    replaced = answer(admin, *words)["replaced"]
+    assert (replaced["vaults"], replaced["host"]) == (["cloud"], "")
+    assert "for every vault\nas it was enrolled before\n" in run(admin, *words).stdout
+
+
 def test_a_private_part_is_never_overwritten_and_never_shown(tmp_path: Path) -> None:
     file = tmp_path / "key"
     shown = run(tmp_path / "h", "identity", "new", "--role", "backup", "--out", str(file))
@@ -179,6 +194,47 @@ def test_a_copy_of_the_registry_is_compared_and_belongs_to_the_installation(
     answer(tmp_path / "foreign", "registry", "new", code=1)
 
 
+def test_an_older_copy_of_the_registry_takes_the_place_of_none(tmp_path: Path, admin: Path) -> None:
+    """What was taken out must not come back with a file that somebody has kept."""
+    old, new, other = tmp_path / "old.json", tmp_path / "new.json", tmp_path / "other"
+    keys = answer(admin, "identity", "new", "--role", "key-broker", "--name", "keys")  # it is kept here
+    answer(admin, "enrol", keys["public"], "--role", "key-broker")
+    worker = answer(tmp_path / "h", "identity", "new", "--role", "backup", "--name", "backup-1")
+    answer(admin, "enrol", worker["public"], "--role", "backup")
+    before = answer(admin, "registry", "export", str(old))["serial"]
+    answer(other, "registry", "import", str(old))
+    answer(admin, "enrol", "--remove", "backup-1")
+    after = answer(admin, "registry", "export", str(new))["serial"]
+    assert after > before > 0
+    assert (
+        answer(admin, "enrol", "--list") and answer(admin, "registry", "export", str(new))["serial"] == after
+    )
+
+    answer(other, "registry", "import", str(new))
+    answer(other, "registry", "import", str(new))  # again does no harm
+    told = answer(other, "registry", "import", str(old), code=1)
+    assert told["code"] == "enrolment-refused"
+    assert "older" in told["error"]
+    for copy in (old, new):
+        told = answer(admin, "registry", "import", str(copy), code=1)
+        assert told["code"] == "enrolment-refused"
+        assert "kept" in told["error"]
+    for home in (other, admin):
+        assert [each.name for each in registry(home).identities] == ["keys"]
+
+
+def test_a_change_to_a_copy_gives_way_to_the_next_one(tmp_path: Path, admin: Path) -> None:
+    copy, other = tmp_path / "copy.json", tmp_path / "other"
+    answer(admin, "identity", "new", "--role", "key-broker", "--name", "keys")
+    exported = answer(admin, "registry", "export", str(copy))
+    answer(other, "registry", "import", str(copy))
+    worker = answer(tmp_path / "h", "identity", "new", "--role", "backup", "--name", "backup-1")
+    answer(other, "enrol", worker["public"], "--role", "backup")
+    assert registry(other).serial == exported["serial"]
+    answer(other, "registry", "import", str(copy))
+    assert registry(other) == registry(admin)
+
+
 def test_every_user_has_a_password_of_its_own_that_stays(tmp_path: Path) -> None:
     folder = tmp_path / "broker"
     answer(tmp_path / "h", "acl", str(folder), "--host", "web1")
@@ -186,20 +242,45 @@ def test_every_user_has_a_password_of_its_own_that_stays(tmp_path: Path) -> None
     assert {name.removesuffix(".password") for name in first} == set(users(("web1",)))
     assert len(set(first.values())) == len(first)
     assert {mode(path) for path in folder.iterdir()} == {0o600}
-    answer(tmp_path / "h", "acl", str(folder), "--host", "web1", "--host", "web2")
+    answer(tmp_path / "h", "acl", str(folder), "--host", "web2")
     text = (folder / "users.acl").read_text()
     for path in folder.glob("*.password"):
         password = path.read_text().strip()
         assert f"user {path.stem} reset on #{hashlib.sha256(password.encode()).hexdigest()} " in text
         assert password not in text
         assert first.get(path.name, path.read_text()) == path.read_text()
-    assert (folder / "backup.web2.password").exists()
+    assert set(named_in(text)) == set(users(("web1", "web2")))
+    assert {path.stem for path in folder.glob("*.password")} == set(named_in(text))
+
+
+def named_in(text: str) -> list[str]:
+    return [words[1] for line in text.splitlines() if (words := line.split())[1] != "default"]
+
+
+def test_a_host_leaves_the_broker_when_it_is_said_and_not_before(tmp_path: Path) -> None:
+    home, folder = tmp_path / "h", tmp_path / "broker"
+    answer(home, "acl", str(folder), "--host", "web1", "--host", "web.2")
+    # As docs/operations.md says for a new password: the host is known from the earlier file.
+    before = (folder / "backup.web.2.password").read_text()
+    (folder / "backup.web.2.password").unlink()
+    assert set(answer(home, "acl", str(folder))["users"]) == set(users(("web1", "web.2")))
+    assert (folder / "backup.web.2.password").read_text() != before
+    # And from the password without the earlier file.
+    (folder / "users.acl").unlink()
+    assert set(answer(home, "acl", str(folder))["users"]) == set(users(("web1", "web.2")))
+
+    for words in (("--remove-host", "web3"), ("--host", "web1", "--remove-host", "web1")):
+        assert answer(home, "acl", str(folder), *words, code=1)["code"] == "bad-argument"
+    told = answer(home, "acl", str(folder), "--remove-host", "web1")
+    assert (told["removed"], set(told["users"])) == (["web1"], set(users(("web.2",))))
+    assert set(named_in((folder / "users.acl").read_text())) == set(users(("web.2",)))
+    assert {path.stem for path in folder.glob("*.password")} == set(users(("web.2",)))
 
 
 def test_a_ca_is_made_once_and_issues_more(tmp_path: Path) -> None:
     folder = tmp_path / "pki"
-    made = answer(tmp_path / "h", "pki", "init", str(folder), "--host", "broker.example")
-    assert made["hosts"][0] == "broker.example"
+    made = answer(tmp_path / "h", "pki", "init", str(folder), "--broker-host", "broker.example")
+    assert made["hosts"]["server-broker"] == ["broker.example"]
     assert {path.stem for path in folder.glob("*.crt")} == set(made["certificates"])
     assert {mode(path) for path in folder.iterdir()} == {0o600}
     assert answer(tmp_path / "h", "pki", "init", str(folder), code=1)["code"] == "already-initialised"
@@ -208,6 +289,87 @@ def test_a_ca_is_made_once_and_issues_more(tmp_path: Path) -> None:
     assert answer(tmp_path / "h", "pki", "issue", str(folder), "../x", code=1)["code"] == "bad-argument"
     assert answer(tmp_path / "h", "pki", "issue", str(folder), "ca", code=1)["code"] == "bad-argument"
     assert answer(tmp_path / "h", "pki", "issue", str(tmp_path), "x", code=1)["code"] == "bad-argument"
+
+
+def shown(folder: Path, name: str) -> tuple[bool, tuple[str, ...]]:
+    """Whether a certificate is a server's, and its names, as OpenSSL's reading of it says."""
+    told = subprocess.run(
+        ["openssl", "x509", "-in", str(folder / f"{name}.crt"), "-noout", "-text"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert ("TLS Web Server Authentication" in told) != ("TLS Web Client Authentication" in told)
+    names = re.findall(r"(?:DNS|IP Address):([^,\s]+)", told)
+    return "TLS Web Server Authentication" in told, tuple(names)
+
+
+def test_a_certificate_is_renewed_for_what_it_is_for(tmp_path: Path) -> None:
+    home, folder = tmp_path / "h", tmp_path / "pki"
+    answer(home, "pki", "init", str(folder), "--broker-host", "broker.example", "--broker-host", "10.0.0.7")
+    for name, server, names in (
+        ("server-broker", True, ("broker.example", "10.0.0.7")),
+        ("backup", False, ()),
+    ):
+        before = (folder / f"{name}.crt").read_bytes()
+        assert answer(home, "pki", "issue", str(folder), name)["renewed"]
+        assert (folder / f"{name}.crt").read_bytes() != before
+        assert shown(folder, name) == (server, names)
+    answer(home, "pki", "issue", str(folder), "server-broker", "--host", "new.example")
+    assert shown(folder, "server-broker") == (True, ("new.example",))
+    assert not answer(home, "pki", "issue", str(folder), "server-s3", "--host", "s3.example")["renewed"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("backup", "--host", "backup.example"),  # a client's, that stays one
+        ("backup.web1", "--host", "web1.example"),  # a role's, that is not there yet
+        ("server-s3",),  # a server's, of which no name is known
+        ("server-s3", "--host", "flower.example"),  # which is Flower's
+        ("server-flower", "--host", "BROKER.example"),
+        ("torn",),
+    ],
+)
+def test_no_certificate_becomes_something_else(tmp_path: Path, words: tuple[str, ...]) -> None:
+    home, folder = tmp_path / "h", tmp_path / "pki"
+    names = ("--broker-host", "broker.example", "--flower-host", "flower.example")
+    answer(home, "pki", "init", str(folder), *names)
+    (folder / "torn.crt").write_text("no certificate")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    told = answer(home, "pki", "issue", str(folder), *words, code=1)
+    assert told["code"] == "bad-argument"
+    assert told["remedy"]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_flower_cannot_stand_for_the_broker(tmp_path: Path) -> None:
+    home, folder = tmp_path / "h", tmp_path / "pki"
+    same = ("--broker-host", "one.example", "--flower-host", "One.example")
+    assert answer(home, "pki", "init", str(folder), *same, code=1)["code"] == "bad-argument"
+    assert not folder.exists()
+    answer(home, "pki", "init", str(folder), "--broker-host", "broker.example", "--flower-host", "f.example")
+    assert shown(folder, "server-broker") == (True, ("broker.example",))
+    assert shown(folder, "server-flower") == (True, ("f.example",))
+
+
+@pytest.mark.parametrize("words", [("pki", "init"), ("acl",)])
+def test_a_folder_for_secrets_is_closed_to_others(tmp_path: Path, words: tuple[str, ...]) -> None:
+    folder = tmp_path / "folder"
+    for open_to in (0o755, 0o770):
+        folder.mkdir()
+        folder.chmod(open_to)
+        answer(tmp_path / "h", *words, str(folder))
+        assert mode(folder) == 0o700
+        for path in folder.iterdir():
+            path.unlink()
+        (folder / "mine").touch()
+        folder.chmod(open_to)
+        told = answer(tmp_path / "h", *words, str(folder), code=1)
+        assert "chmod 700" in told["remedy"]
+        assert (mode(folder), [path.name for path in folder.iterdir()]) == (open_to, ["mine"])
+        (folder / "mine").unlink()
+        folder.rmdir()
 
 
 def test_a_worker_says_what_its_configuration_lacks(tmp_path: Path) -> None:

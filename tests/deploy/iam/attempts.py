@@ -187,6 +187,7 @@ def _attempts() -> tuple[Attempt, ...]:
         ("read a pack in clear over the network", "s3:GetObject", "arn:aws:s3:::repo/r/packs/aa/bb", _HTTP),
         ("read what is beside the repository", "s3:GetObject", "arn:aws:s3:::repo/x", {}),
         ("write a new pack", "s3:PutObject", "arn:aws:s3:::repo/r/packs/aa/bb", _NEW),
+        ("write a new plan", "s3:PutObject", "arn:aws:s3:::repo/r/jobs/aa/plan", _NEW),
         ("write a part of a pack", "s3:PutObject", "arn:aws:s3:::repo/r/packs/aa/bb", _PART),
         ("write over a snapshot", "s3:PutObject", "arn:aws:s3:::repo/r/snapshots/aa", _OVER),
         ("write beside the repository", "s3:PutObject", "arn:aws:s3:::repo/x", _NEW),

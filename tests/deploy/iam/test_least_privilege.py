@@ -46,14 +46,16 @@ MAY: dict[str, set[str]] = {
     "backup": READS
     | WRITES
     | {
+        "write a new plan",
         "read a source",
         "list a source",
         "read a source's tags",
         "read the tags of a source's version",
     },
     "restore": READS | {"deliver a parcel", "give up a delivery"},
-    "maintenance": READS - {"make the bucket's own key through S3"}
-    | {"lock a pack", "see a pack's lock", "remove a plan"},
+    "maintenance": READS
+    | (WRITES - {"see the bucket's lock"})
+    | {"see a pack's lock", "see unfinished uploads", "remove a pack", "remove a plan"},
     "scheduler": set(),
     "client": {
         "read the configuration",
@@ -131,9 +133,7 @@ FORBIDDEN_WHATEVER_IS_ATTACHED: dict[str, set[str]] = {
     "maintenance": {
         "make a data key",
         "unwrap a data key",
-        "write a new pack",
-        "write over a snapshot",
-        "remove a pack",
+        "write a new plan",
         "remove a wrapped key",
         "remove the configuration",
         "remove a version for good",
@@ -221,7 +221,7 @@ ONLY_THE_RESOURCE_STOPS: dict[str, set[str]] = {
     "rewrap-tenant": {"re-encrypt around the endpoint", "see the CMK around the endpoint"},
     "backup": {"write over a snapshot", "read a pack in clear over the network"},
     "restore": {"read a pack in clear over the network"},
-    "maintenance": {"read a pack in clear over the network"},
+    "maintenance": {"write over a snapshot", "read a pack in clear over the network"},
     "client": {"take a parcel in clear over the network"},
 }
 

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from config.home import Home
@@ -20,7 +20,9 @@ from crypto.ticket import COMMIT, DECRYPT, ENCRYPT, Ticket, issue
 from repository.catalog import read_manifest, read_snapshot
 from repository.compression import Decompressor
 from repository.fetch import Fetched, Fetcher
+from repository.index import Index
 from repository.manifest import Manifest, Snapshot
+from repository.prunes import read_struck
 from sources.filesystem.stamps import TICK_NS
 from tests.client.deliveries import enrolled, now_ms
 from tests.repository.conftest import Repo
@@ -66,17 +68,26 @@ class Backing:
         operations: tuple[str, ...] = (DECRYPT, ENCRYPT, COMMIT),
     ) -> Snapshot:
         """One job; `between` runs when it is planned, and before its segments are. Its ticket allows `operations`."""
-        time.sleep(
-            2 * TICK_NS / 1e9
-        )  # else the clock does not tell what was just written from what changes now
+        # Else the clock does not tell what was just written from what changes now.
+        time.sleep(2 * TICK_NS / 1e9)
+        job = os.urandom(16)
+        steps = self.steps(job, operations=operations)
+        next(steps)
+        between()
+        for _ in steps:
+            pass
+        return read_snapshot(self.repo.store, self.repo.vault, self.repo.keys, job)
+
+    def steps(
+        self, job_id: bytes, last_steps: int = 1, operations: tuple[str, ...] = (DECRYPT, ENCRYPT, COMMIT)
+    ) -> Iterator[str]:
+        """The same step by step: stops when it is planned, after each segment, and after each delivery of the last."""
         repo = self.repo
         for operation in (ENCRYPT, DECRYPT):
             self._keep(DEK, 1, operation, repo.keys.dek(1))
             self._keep(CHUNK_ID, 0, operation, repo.keys.chunk_id_key())
         spec = BackupSpec(repo.folder.as_uri(), self._requester, (os.fsencode(self.source),), (), (), "host")
-        ticket = Ticket(
-            1, bytes(16), os.urandom(16), 1, *repo.vault, ROLE, operations, b"", 0, now_ms() + 60_000, 9
-        )
+        ticket = Ticket(1, bytes(16), job_id, 1, *repo.vault, ROLE, operations, b"", 0, now_ms() + 60_000, 9)
         job = Job(ticket, issue(self._scheduler, ticket), b"", spec)
         sent: list[tuple[object, ...]] = []
 
@@ -88,13 +99,14 @@ class Backing:
 
         reporter = Reporter(self._process, job, send, lambda _: None)
         make_plan(session(), reporter, NEVER_DAYS)
-        between()
-        segments = [message for message in sent if message[0] == BACKUP_SEGMENT]
-        for *_, fence, number in segments:
+        yield "planned"
+        for *_, fence, number in [message for message in sent if message[0] == BACKUP_SEGMENT]:
             assert isinstance(fence, int) and isinstance(number, int)
             run_segment(session(), reporter, fence, number)
-        finalize(session(), reporter)
-        return read_snapshot(repo.store, repo.vault, repo.keys, job.id)
+            yield "segment"
+        for _ in range(last_steps):
+            finalize(session(), reporter)
+            yield "committed"
 
     def manifests(self, snapshot: Snapshot) -> list[Manifest]:
         repo = self.repo
@@ -104,7 +116,9 @@ class Backing:
         """Every file of a snapshot, by its path below the source."""
         repo = self.repo
         found = {}
-        index = repo.loaded()
+        index = Index()
+        struck = read_struck(repo.store, repo.vault, repo.keys, swept_only=True)
+        index.refresh(repo.store, repo.vault, repo.keys, struck=struck)
         for manifest in self.manifests(snapshot):
             ids = [manifest.chunk_ids[at : at + 32] for at in range(0, len(manifest.chunk_ids), 32)]
             used = {ids[number] for entry in manifest.entries for number in entry.extents[::3]}
@@ -118,7 +132,7 @@ class Backing:
                     data = b"".join(
                         chunks[ids[n]][at : at + size] for n, at, size in zip(flat, flat, flat, strict=True)
                     )
-                    found[os.path.relpath(os.fsdecode(entry.path), self.source)] = data
+                    found[os.path.relpath(entry.path, snapshot.paths[0]).decode()] = data
         return found
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from crypto.keyrecord import CHUNK_ID, DEK, KeyRecord
 from crypto.keyrequest import FRESH_MS, MAX_WANTS, Want
 from crypto.registry import BACKUP, RESTORE, SCHEDULER, Enrolled, VaultEntry
 from crypto.signing import Domain, Signed
-from crypto.ticket import DECRYPT, ENCRYPT, GENERATE, INIT
+from crypto.ticket import DECRYPT, ENCRYPT, FORGET, GENERATE, INIT
 from tests.workers.key_broker.world import World
 
 HOUR_MS = 3_600_000
@@ -206,6 +206,11 @@ CASES = {
     ),
     "record for a new key": Case("malformed", 7, lambda w: w.request(Want(GENERATE, DEK, 1, b"x"))),
     "second chunk-id key": Case("out-of-scope", 7, lambda w: w.request(Want(GENERATE, CHUNK_ID, 0, b""))),
+    "an operation of no key": Case(
+        "out-of-scope",
+        7,
+        lambda w: w.request(Want(FORGET, DEK, 1, b""), ticket=w.ticket(operations=(FORGET,))),
+    ),
     "unknown purpose": Case("out-of-scope", 7, lambda w: w.request(Want(INIT, "root", 1, b""))),
     "epoch 0": Case("malformed", 7, lambda w: w.request(Want(GENERATE, DEK, 0, b""))),
     "epoch below 0": Case("malformed", 7, lambda w: w.request(Want(GENERATE, DEK, -1, b""))),

@@ -2,7 +2,7 @@ import pytest
 
 from crypto.job import SnapshotFilter
 from repository.manifest import Snapshot
-from workers.restore.choose import admits
+from repository.retention import admits
 
 SNAPSHOT = Snapshot(
     b"s" * 16, 1, "web1", [b"/etc", b"/srv/www"], [], ["daily", "small"], b"", [], 0, 0, 0, []

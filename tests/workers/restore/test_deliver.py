@@ -383,3 +383,38 @@ def test_what_nobody_follows_is_delivered_for_whoever_comes_later(
         taker.take(sequence)
     assert taker.assembler.end_segment(0).failed == ()
     assert (tmp_path / "out" / "big").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_a_pack_that_moves_while_it_is_restored_costs_nothing(
+    tmp_path: Path, repo: Repo, rooms: list[Delivering], monkeypatch: pytest.MonkeyPatch, published: bool
+) -> None:
+    """As a prune moves it: a new pack, its index object, and then neither the old index object nor the old pack."""
+    room = Delivering(tmp_path, repo)
+    rooms.append(room)
+    monkeypatch.setattr(batch_module, "PARCEL_BYTES", 1 << 16)
+    taker = room.taker(tmp_path / "staging")
+    taken = 0
+    put = room.session.delivery.put
+    old = [*repo.stored("index/"), *repo.stored("packs/")]
+    _, moved = repo.segment(FILES)
+
+    def put_and_move(name: str, parts: object) -> None:
+        nonlocal taken
+        put(name, parts)  # type: ignore[arg-type]
+        taker.take(taken)
+        taken += 1
+        if taken == 2:
+            if published:
+                repo.publish(moved)
+            for each in old:
+                repo.store.delete(each)
+
+    monkeypatch.setattr(room.session.delivery, "put", put_and_move)
+    told: list[notes.Note] = []
+    monkeypatch.setattr(Reporter, "note", lambda _, note: told.append(note))
+    room.deliver()
+    (done,) = (note for note in told if isinstance(note, notes.SegmentDone))
+    # What is nowhere any more is named.
+    assert [path for path, _ in done.failed] == ([] if published else [b"/big", b"/note", b"/zero"])
+    assert taken > 3

@@ -1,4 +1,4 @@
-# A customer's CMK and the policies of the buckets, in the customer's account. The policies are generated from
+# A customer's CMK and the policies of buckets that are there already, in the customer's account. The policies are generated from
 # ../../table.py.
 
 terraform {
@@ -46,12 +46,15 @@ resource "aws_kms_key" "cmk" {
   }
 }
 
+# A bucket has one policy: a second CMK's module leaves it out, and the module bucket brings its own.
 resource "aws_s3_bucket_policy" "repository" {
+  count  = var.repository_bucket == null ? 0 : 1
   bucket = var.repository_bucket
   policy = templatefile("${path.module}/policies/repository-bucket.json.tftpl", local.names)
 }
 
 resource "aws_s3_bucket_policy" "delivery" {
+  count  = var.delivery_bucket == null ? 0 : 1
   bucket = var.delivery_bucket
   policy = templatefile("${path.module}/policies/delivery-bucket.json.tftpl", local.names)
 }

@@ -1,6 +1,11 @@
 variable "service_account" {
   description = "Account that runs Strongroom's roles; may be this one."
   type        = string
+
+  validation {
+    condition     = can(regex("^[0-9]{12}$", var.service_account))
+    error_message = "An account has 12 digits."
+  }
 }
 
 variable "role_prefix" {
@@ -20,25 +25,37 @@ variable "tenant" {
 }
 
 variable "repository_bucket" {
-  description = "Bucket of the repositories."
+  description = "Bucket of the repositories that is there and gets its policy here; none: made by the module bucket."
   type        = string
+  default     = null
 }
 
 variable "repository_prefix" {
   description = "Prefix of the repositories in it; ends with a slash, or is empty."
   type        = string
   default     = "strongroom/"
+
+  validation {
+    condition     = can(regex("^([^/].*/)?$", var.repository_prefix))
+    error_message = "A prefix ends with a slash and does not begin with one, or is empty."
+  }
 }
 
 variable "delivery_bucket" {
-  description = "Bucket of the delivery area."
+  description = "Bucket of the delivery area, likewise."
   type        = string
+  default     = null
 }
 
 variable "delivery_prefix" {
   description = "Prefix of the delivery area; ends with a slash, or is empty."
   type        = string
   default     = "parcels/"
+
+  validation {
+    condition     = can(regex("^([^/].*/)?$", var.delivery_prefix))
+    error_message = "A prefix ends with a slash and does not begin with one, or is empty."
+  }
 }
 
 variable "vpc_endpoints" {

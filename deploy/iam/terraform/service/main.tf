@@ -19,7 +19,7 @@ locals {
     service_account   = data.aws_caller_identity.here.account_id
     role_prefix       = var.role_prefix
     cmk_arns          = var.cmk_arns
-    old_cmk_arns      = length(var.old_cmk_arns) > 0 ? var.old_cmk_arns : var.cmk_arns
+    old_cmk_arns      = var.old_cmk_arns
     bucket_key_arns   = var.bucket_key_arns
     repository_bucket = var.repository_bucket
     repository_prefix = var.repository_prefix
@@ -49,20 +49,10 @@ locals {
   }
 }
 
-data "aws_iam_policy_document" "ec2" {
-  statement {
-    actions = ["sts:AssumeRole"]
-    principals {
-      type        = "Service"
-      identifiers = ["ec2.amazonaws.com"]
-    }
-  }
-}
-
 resource "aws_iam_role" "process" {
   for_each           = local.process_roles
   name               = "${var.role_prefix}${each.key}"
-  assume_role_policy = lookup(var.trust, each.key, data.aws_iam_policy_document.ec2.json)
+  assume_role_policy = lookup(var.trust, each.key, file("${path.module}/../../trust-ec2.json"))
 }
 
 resource "aws_iam_role" "tenant" {

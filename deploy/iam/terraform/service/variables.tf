@@ -5,8 +5,13 @@ variable "role_prefix" {
 }
 
 variable "cmk_arns" {
-  description = "CMKs that vaults use, of all tenants."
+  description = "CMKs that vaults use, of all tenants; none before the first one is made, whose policy names these roles."
   type        = list(string)
+
+  validation {
+    condition     = alltrue([for arn in var.cmk_arns : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/", arn))])
+    error_message = "A CMK is named by its ARN, not by an alias."
+  }
 }
 
 variable "old_cmk_arns" {
@@ -30,6 +35,11 @@ variable "repository_prefix" {
   description = "Prefix of the repositories in it; ends with a slash, or is empty."
   type        = string
   default     = "strongroom/"
+
+  validation {
+    condition     = can(regex("^([^/].*/)?$", var.repository_prefix))
+    error_message = "A prefix ends with a slash and does not begin with one, or is empty."
+  }
 }
 
 variable "delivery_bucket" {
@@ -41,6 +51,11 @@ variable "delivery_prefix" {
   description = "Prefix of the delivery area; ends with a slash, or is empty."
   type        = string
   default     = "parcels/"
+
+  validation {
+    condition     = can(regex("^([^/].*/)?$", var.delivery_prefix))
+    error_message = "A prefix ends with a slash and does not begin with one, or is empty."
+  }
 }
 
 variable "source_buckets" {
@@ -62,7 +77,15 @@ variable "external_id" {
 }
 
 variable "trust" {
-  description = "Who may take a process role: name of the role to an assume-role policy (JSON); EC2 by default."
+  description = "Who may take a process role: name of the role, without prefix, to an assume-role policy (JSON); EC2 by default."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition = alltrue([
+      for name in keys(var.trust) :
+      contains(["key-broker", "rewrap", "backup", "restore", "maintenance", "scheduler", "client"], name)
+    ])
+    error_message = "A process role is key-broker, rewrap, backup, restore, maintenance, scheduler or client."
+  }
 }

@@ -1,0 +1,96 @@
+"""`strongroom prune`."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+
+from client.errors import JobFailed
+from client.installation import Installation
+from client.job import Job
+from client.output import json_line, json_option, size, summary
+from client.progress import Tally, meter
+from client.session import Session, open_session
+from crypto import job as jobs
+from crypto import notes
+from crypto.registry import VaultEntry
+
+MAX_UNUSED: Final = 5.0
+
+
+class _Share(click.ParamType[float]):
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Percent of the stored bytes."""
+        if isinstance(value, float):
+            return value
+        try:
+            percent = float(str(value).removesuffix("%"))
+        except ValueError:
+            percent = -1.0
+        if not 0 <= percent <= 100:
+            self.fail(f"{str(value)!r} is no share: write such as 5%", param, ctx)
+        return percent
+
+
+@click.command(epilog="Example: strongroom prune documents")
+@click.argument("vault")
+@click.option(
+    "--max-unused",
+    type=_Share(),
+    default=MAX_UNUSED,
+    metavar="PERCENT",
+    help="What may stay unused, of all that is stored, in packs of which something is used (5%).",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be freed.")
+@json_option
+def command(vault: str, max_unused: float, dry_run: bool, as_json: bool) -> None:
+    """Free what no snapshot of VAULT needs.
+
+    Backups and restores go on meanwhile. Nothing is removed before all of them have ended that had begun when it was
+    found: until then this command waits. Ctrl-C calls the prune off; should the command be killed, the prune goes on,
+    if the stack stays up.
+    """
+    installation = Installation.open()
+    entry = installation.vault(vault)
+    with open_session(installation) as session, meter("pruning", wanted=not as_json) as shown_on:
+        found = prune(session, entry, Tally(shown_on).hear, max_unused=max_unused, dry_run=dry_run)
+    if as_json:
+        click.echo(json_line(found))
+    else:
+        show(found)
+
+
+def prune(
+    session: Session,
+    entry: VaultEntry,
+    hear: Callable[[notes.Note], None],
+    *,
+    max_unused: float = MAX_UNUSED,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Prune a vault; returns what came of it.
+
+    Raises:
+        JobFailed and others: see `client.job`.
+    """
+
+    def make_spec(requester: bytes) -> jobs.Spec:
+        return jobs.PruneSpec(entry.repo, requester, max_unused / 100, dry_run)
+
+    # A stack of this command's own ends with it, and the job with that.
+    job = Job(session, jobs.PRUNE, entry.id, make_spec, detached=session.stack is None)
+    finished = job.run(hear)
+    try:
+        found: dict[str, Any] = json.loads(finished.json)
+    except ValueError as error:
+        raise JobFailed("bad-outcome", "the vault is pruned, but the result is not JSON") from error
+    return found | {"seconds": round(finished.seconds, 3), "kms_calls": finished.kms_calls}
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print what came of a prune."""
+    what = "would be freed" if found.get("dry_run") else "freed"
+    summary({what: size(float(found.get("bytes", 0)))} | {k: v for k, v in found.items() if k != "bytes"})

@@ -1,0 +1,151 @@
+"""Taking snapshots out, as a plain function of an admitted job. What only they needed is for `prune` to find."""
+
+import json
+import os
+from typing import Any
+
+from config.errors import StrongroomError
+from crypto import notes, report
+from crypto.job import ForgetSpec
+from crypto.ticket import FORGET, require_operation
+from repository import layout
+from repository.catalog import read_snapshots
+from repository.errors import RepositoryError
+from repository.manifest import Snapshot
+from repository.retention import Group, apply
+from repository.store import PruneStore
+from repository.stores import open_pruner
+from repository.vault import read_config
+from workers.admission import Job
+from workers.keys import Send, VaultKeys
+from workers.maintenance.steps import WrongSpec
+from workers.process import Process
+from workers.reporting import MAX_NAMED, Reporter
+
+MIN_PREFIX = 4
+
+
+class NoSuchSnapshot(StrongroomError):
+    """The vault has no snapshot that the request could mean, or more than one."""
+
+
+class NothingLeft(StrongroomError):
+    """A policy would leave a group of snapshots without any: then it is more likely a slip than a wish."""
+
+
+def forget(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
+    """Remove the snapshots that the job names, or that its policy does not keep; nothing unless all is clear.
+
+    Doing it again, also after it was broken off, removes the rest. A snapshot that cannot be opened is only removed by
+    its id.
+
+    Raises:
+        OutOfScope: the ticket does not allow it.
+        NoSuchSnapshot, NothingLeft: nothing was removed.
+        StoreError, KeyRefused, KeyBrokerSilent, Stopped: some may be removed and others not.
+    """
+    spec = job.spec
+    if not isinstance(spec, ForgetSpec):
+        raise WrongSpec("this job forgets nothing")
+    require_operation(job.ticket, FORGET)
+    store = open_pruner(spec.repo, process.settings.store, on_wait=reporter.waiting)
+    keys = VaultKeys(process, job, store, send)
+    reporter.follow(keys)
+    # Proves that this is the vault's repository before anything is removed from it.
+    read_config(store, job.vault, keys)
+    unreadable: list[dict[str, str]] = []
+
+    def on_damaged(name: str, error: RepositoryError) -> None:
+        unreadable.append({"id": name.rpartition("/")[2], "error": error.message})
+
+    voids: list[bytes] = []
+    snapshots = read_snapshots(store, job.vault, keys, on_damaged, voids.append)
+    reporter.alive()
+    if spec.snapshots:
+        groups: list[Group] = []
+        doomed = _named(store, spec.snapshots, voids, again=job.ticket.fence > 1)
+        unreadable = []
+    else:
+        groups = apply(spec.keep, spec.filter, snapshots)
+        _require_some_left(groups, remove_all=spec.remove_all)
+        doomed = [each.id for group in groups for each in group.removed]
+    if not spec.dry_run:
+        for snapshot in doomed:
+            reporter.go_on()
+            store.delete(layout.snapshot_name(snapshot))
+    result = _outcome(snapshots, groups, doomed, unreadable) | {"dry_run": spec.dry_run}
+    reporter.report(report.DONE, outcome=notes.Outcome(json.dumps(result).encode(), ()))
+
+
+def _named(store: PruneStore, wanted: tuple[str, ...], voids: list[bytes], *, again: bool) -> list[bytes]:
+    """The ids that are meant.
+
+    Args:
+        voids: ids of which there is no snapshot.
+        again: an earlier attempt of the job may have removed some of them.
+    """
+    none = {each.hex() for each in voids}
+    names = [name.rpartition("/")[2] for name in store.list(layout.SNAPSHOTS)]
+    names = [name for name in names if name not in none]
+    found = []
+    for text in wanted:
+        meant = [name for name in names if name.startswith(text)] if len(text) >= MIN_PREFIX else []
+        if not meant and again:
+            continue
+        if len(meant) != 1:
+            what = "no snapshot" if not meant else f"{len(meant)} snapshots"
+            raise NoSuchSnapshot(
+                f"{what} of this vault has an id that begins with {text}; nothing was removed",
+                remedy=f"see `strongroom snapshots`; give ids, or at least {MIN_PREFIX} digits of each",
+            )
+        found.append(layout.id_of(meant[0]))
+    return list(dict.fromkeys(found))
+
+
+def _require_some_left(groups: list[Group], *, remove_all: bool) -> None:
+    for group in groups:
+        if not group.kept and not remove_all:
+            where = " ".join(os.fsdecode(path) for path in group.paths[:8])
+            raise NothingLeft(
+                f"the policy keeps no snapshot of {where} on {group.hostname}; nothing was removed",
+                remedy="keep at least one, or say --unsafe-allow-remove-all",
+            )
+
+
+def _outcome(
+    snapshots: list[Snapshot], groups: list[Group], doomed: list[bytes], unreadable: list[dict[str, str]]
+) -> dict[str, Any]:
+    """All the numbers, and as many of the snapshots as one report has room for, those that are removed first."""
+    known = {each.id: each for each in snapshots}
+    lines = [_line(known.get(each), each) | {"removed": True} for each in doomed]
+    lines += [
+        _line(each, each.id) | {"removed": False, "reasons": list(reasons)}
+        for group in groups
+        for each, reasons in group.kept
+    ]
+    told: list[dict[str, Any]] = []
+    room = MAX_NAMED
+    for line in lines:
+        room -= len(json.dumps(line))
+        if room < 0:
+            break
+        told.append(line)
+    return {
+        "removed": len(doomed),
+        "kept": len(snapshots) - sum(each in known for each in doomed),
+        "snapshots": told,
+        "unreadable": unreadable[:100],
+        "errors": len(unreadable),
+    }
+
+
+def _line(snapshot: Snapshot | None, snapshot_id: bytes) -> dict[str, Any]:
+    if snapshot is None:
+        return {"id": snapshot_id.hex()}
+    return {
+        "id": snapshot_id.hex(),
+        "time_ns": snapshot.time_ns,
+        "hostname": snapshot.hostname,
+        "paths": [os.fsdecode(path) for path in snapshot.paths[:8]],
+        "tags": snapshot.tags,
+    }
