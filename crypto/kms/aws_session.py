@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from crypto.kms.aws_errors import error_of, error_without_answer
+from crypto.kms.aws_errors import error_of_assuming, error_without_answer
 from crypto.kms.aws_uri import AwsOptions, AwsTarget
 from crypto.kms.errors import KmsUnavailable, KmsUntrusted
 
@@ -130,7 +130,7 @@ class AwsSessions:
         try:
             return sts.assume_role(**arguments).get("Credentials", {})
         except ClientError as error:
-            raise error_of(error.response) from None
+            raise error_of_assuming(error.response) from None
         except (BotoCoreError, OSError) as error:
             # Not `from error`: its text may hold an answer's body, and that holds credentials.
             raise error_without_answer(error) from None

@@ -201,7 +201,12 @@ def test_keys_of_a_vault_that_is_forgotten_by_the_key_broker_are_given_no_more(w
     scheduler, restore, anyone = (Host(world.site.root / name) for name in ("scheduler", "restore", "any"))
     vault = ("more", "--repo", str(world.site.root / "more"), "--kms", "local-kms://docs")
     admin.run("vault", "add", *vault)
-    world.site.spread_registry(scheduler, restore, anyone, world.client)
+    early = world.client.json("vault", "create", *vault, code=1)
+    assert "registry import" in early["remedy"]
+    world.site.spread_registry(world.client)
+    early = world.client.json("vault", "create", *vault, code=1)
+    assert "import the registry's new copy on every one" in early["remedy"]
+    world.site.spread_registry(scheduler, restore, anyone)
     world.client.run("vault", "create", *vault)
     before = _unnumbered(admin)
     told = admin.json("vault", "forget", "more", "--yes")
