@@ -4,6 +4,7 @@ import os
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -25,6 +26,7 @@ _VAULT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KMS = re.compile(r"local-kms://[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _AWS_KMS = re.compile(r"aws-kms://arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[0-9a-z-]+(\?[!-~]+)?")
 _MAX_KMS_URI = 2048
+_MOMENTS = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y/%m/%d")
 
 
 _PART = re.compile(r"([0-9]{1,7})/([0-9]{1,7})")
@@ -39,6 +41,30 @@ class SnapshotPath(NamedTuple):
     path: bytes
 
 
+def snapshot_name(text: str) -> str:
+    """An id, the beginning of one, or `latest`.
+
+    Raises:
+        BadArgument: none of them.
+    """
+    if text != LATEST and not _SNAPSHOT.fullmatch(text):
+        raise BadArgument(
+            f"{text!r} is not a snapshot",
+            remedy=f"give an id, at least {MIN_PREFIX} digits of one, or {LATEST}",
+        )
+    return text
+
+
+def inner_path(text: str) -> bytes:
+    """A path in a snapshot, absolute or the URI of objects; empty for all of it.
+
+    Raises:
+        BadArgument: it is neither.
+    """
+    path = _path_inside(text, "write an absolute path")
+    return b"" if path == b"/" else path
+
+
 def snapshot_path(text: str) -> SnapshotPath:
     """Read `SNAPSHOT[:PATH]`; PATH may be the URI of objects, `s3://bucket/prefix`.
 
@@ -46,11 +72,7 @@ def snapshot_path(text: str) -> SnapshotPath:
         BadArgument: neither an id, nor a prefix of one, nor `latest`; or the path is not absolute.
     """
     snapshot, _, path = text.partition(":")
-    if snapshot != LATEST and not _SNAPSHOT.fullmatch(snapshot):
-        raise BadArgument(
-            f"{snapshot!r} is not a snapshot",
-            remedy=f"give an id, at least {MIN_PREFIX} digits of one, or {LATEST}",
-        )
+    snapshot_name(snapshot)
     inside = _path_inside(path, "write SNAPSHOT:/absolute/path") if path else b""
     return SnapshotPath(snapshot, b"" if inside == b"/" else inside)
 
@@ -203,6 +225,20 @@ def require_objects(snapshots: Sequence[Mapping[str, Any]], wanted: str, path: b
             "this snapshot is of files: only what was backed up from a bucket is restored to one",
             remedy="restore it to a folder, and copy that",
         )
+
+
+def moment(text: str) -> int:
+    """A date, or a date and a time, of this machine's time zone, as nanoseconds since 1970.
+
+    Raises:
+        BadArgument: neither.
+    """
+    for form in _MOMENTS:
+        try:
+            return int(datetime.strptime(text, form).astimezone().timestamp()) * 1_000_000_000
+        except (ValueError, OverflowError, OSError):
+            continue
+    raise BadArgument(f"{text!r} is not a date", remedy='write 2026-01-31, or "2026-01-31 15:04:05"')
 
 
 def host_name(text: str) -> str:

@@ -16,6 +16,8 @@ ClientError
 ├── SchedulerSilent         the scheduler does not answer
 ├── JobFailed               the job failed for good; carries the code that the workers gave
 ├── Interrupted             Ctrl-C or SIGTERM; exit code 130
+├── NotDumpable             what has no content to write, or does not fit into the archive asked for
+├── DumpBroken              a dump ended in the middle; what it wrote by then is right, and not all
 ├── ChunkUnusable           one chunk of a parcel cannot be used
 └── EntryDamaged            one entry of a parcel is not what the snapshot says
 """
@@ -97,6 +99,14 @@ class Interrupted(ClientError):
     """The person, or the system, asked to stop."""
 
     exit_code = 130
+
+
+class NotDumpable(ClientError):
+    """There is no content to write, or an archive of the kind asked for cannot hold it."""
+
+
+class DumpBroken(ClientError):
+    """A dump ended in the middle: every byte that it wrote is right, but they are not all."""
 
 
 class ChunkUnusable(ClientError):

@@ -5,7 +5,8 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 import click
 
@@ -21,6 +22,47 @@ json_option = click.option(
 def json_line(value: object) -> str:
     """One line of JSON in ASCII; a path that is not UTF-8 keeps its bytes as Python's surrogate escapes."""
     return json.dumps(value)
+
+
+class JsonArray:
+    """Prints one line with a JSON array of any length, element by element, in a `with` block.
+
+    Args:
+        before, after: what stands around its elements.
+    """
+
+    def __init__(self, before: str = "[", after: str = "]") -> None:
+        self._before, self._after = before, after
+        self._comma = ""
+
+    def __enter__(self) -> Self:
+        click.echo(self._before, nl=False)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # After an error the line stays broken: nobody must take it for the whole.
+        click.echo(self._after if kind is None else "")
+
+    def item(self, text: str) -> None:
+        """Another element."""
+        click.echo(f"{self._comma}{text}", nl=False)
+        self._comma = ", "
+
+    def begin(self, text: str) -> None:
+        """The beginning of an element that ends in a list of its own."""
+        self.item(text)
+        self._comma = ""
+
+    def inner(self, text: str) -> None:
+        """An element of that list."""
+        self.item(text)
+
+    def end(self, text: str) -> None:
+        """The end of the list, and of the element."""
+        click.echo(text, nl=False)
+        self._comma = ", "
 
 
 def path_fields(path: bytes, name: str = "path") -> dict[str, str]:

@@ -25,6 +25,8 @@ WORKERS: Final[Mapping[str, str]] = {
     jobs.BACKUP: queues.BACKUP,
     jobs.RESTORE: queues.RESTORE,
     jobs.LIST: queues.RESTORE,
+    jobs.FIND: queues.RESTORE,
+    jobs.DIFF: queues.RESTORE,
     jobs.CHECK: queues.MAINTENANCE,
     jobs.FORGET: queues.MAINTENANCE,
     jobs.PRUNE: queues.MAINTENANCE,

@@ -51,7 +51,9 @@ CONFIG_TOML: Final = """\
 # max_mib_per_s = 0.0          # bandwidth of each process; 0: all there is
 # deadline_s = 30.0            # for how long a failed operation is tried again
 # connect_timeout_s = 5.0
-# read_timeout_s = 20.0
+# read_timeout_s = 20.0        # for the next bytes of an answer, and for all of it but 64 KiB/s
+# source_endpoints = []        # https:// of servers, beside AWS and the vault's own, whose buckets may be backed up;
+                               # counts only with a broker of your own
 
 [delivery]
 # area = ""                    # where commands have parcels put: file:///path or s3://bucket/prefix?profile=NAME;

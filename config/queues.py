@@ -53,6 +53,8 @@ INIT_VAULT: Final = "backup.init_vault"
 PLAN_RESTORE: Final = "restore.plan"
 RESTORE_SEGMENT: Final = "restore.segment"
 LIST: Final = "restore.list"
+FIND: Final = "restore.find"
+DIFF: Final = "restore.diff"
 CHECK: Final = "maintenance.check"
 TIDY: Final = "maintenance.tidy"
 EXTEND: Final = "maintenance.extend"
@@ -72,6 +74,8 @@ TASKS: Final[tuple[str, ...]] = (
     PLAN_RESTORE,
     RESTORE_SEGMENT,
     LIST,
+    FIND,
+    DIFF,
     CHECK,
     TIDY,
     EXTEND,

@@ -80,7 +80,8 @@ class KmsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         aws_external_id: what those roles' trust policies may ask for; no secret.
         aws_ca_file: PEM of the CAs that sign the endpoints' certificates; empty: the public ones.
         aws_profile: of the AWS configuration files; empty: what boto3 finds.
-        aws_connect_timeout_s, aws_read_timeout_s: of one call; `deadline_s` bounds all its tries.
+        aws_connect_timeout_s, aws_read_timeout_s: of one call, until all of its answer is there; `deadline_s` bounds
+            all its tries.
     """
 
     rate: Positive = 50.0
@@ -114,7 +115,11 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         parallel: requests to S3 under way at once, for each process.
         max_mib_per_s: bandwidth of each process, read and written together; 0: all there is.
         deadline_s: for how long a failed operation is tried again.
-        connect_timeout_s, read_timeout_s: until a connection, or the next bytes of an answer, must be there.
+        connect_timeout_s: until a connection must be there.
+        read_timeout_s: until the next bytes of an answer must be there, and for all of it together, to which the time
+            is added that its bytes take at 64 KiB/s.
+        source_endpoints: URLs of servers, beside AWS and the vault's own, on which buckets may be backed up; only where
+            `broker.url` is set.
     """
 
     parallel: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
@@ -122,6 +127,7 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadline_s: Positive = 30.0
     connect_timeout_s: Positive = 5.0
     read_timeout_s: Positive = 20.0
+    source_endpoints: tuple[str, ...] = ()
 
 
 class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -26,6 +26,8 @@ INIT = "init"
 BACKUP = "backup"
 RESTORE = "restore"
 LIST = "list"
+FIND = "find"
+DIFF = "diff"
 CHECK = "check"
 CANCEL = "cancel"
 STATUS = "status"
@@ -94,6 +96,8 @@ class RestoreSpec(_Spec, frozen=True, tag=RESTORE):
     following: bool = False
     """Whether the requester says what it has taken: workers then stay a few parcels ahead of it, and stop when it says
     nothing more. Otherwise all is delivered, for whoever comes later."""
+    in_order: bool = False
+    """One segment after the other, each when the one before it is delivered: for who writes what comes to a pipe."""
 
 
 class ListSpec(_Spec, frozen=True, tag=LIST):
@@ -104,6 +108,32 @@ class ListSpec(_Spec, frozen=True, tag=LIST):
     delivery: str
     filter: SnapshotFilter = ANY
     """Which snapshots are listed; or as of a restore."""
+
+
+class FindSpec(_Spec, frozen=True, tag=FIND):
+    """Deliver where paths that match occur, over many snapshots."""
+
+    patterns: tuple[str, ...]
+    ignore_case: bool
+    snapshots: tuple[str, ...]
+    """In these: ids, prefixes of ids, or `latest`; empty: in all that the filter lets through."""
+    delivery: str
+    filter: SnapshotFilter = ANY
+    oldest_ns: int | None = None
+    """Only what was not changed before then (mtime, since 1970)."""
+    newest_ns: int | None = None
+    """Only what was not changed after then."""
+
+
+class DiffSpec(_Spec, frozen=True, tag=DIFF):
+    """Deliver what differs at and below `path` from one snapshot to another: ids, prefixes, or `latest`."""
+
+    first: str
+    second: str
+    path: bytes
+    metadata: bool
+    """Also what differs in nothing but metadata."""
+    delivery: str
 
 
 MILLIONTHS = 1_000_000
@@ -198,12 +228,13 @@ class AskSpec(_Spec, frozen=True, tag=ASK):
     about: str
 
 
+Reading = RestoreSpec | ListSpec | FindSpec | DiffSpec
+"""What a restore worker is asked for."""
 Spec = (
     AskSpec
     | InitSpec
     | BackupSpec
-    | RestoreSpec
-    | ListSpec
+    | Reading
     | CheckSpec
     | ForgetSpec
     | PruneSpec

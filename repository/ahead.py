@@ -18,6 +18,8 @@ WIDTH = 8
 def read_ahead(store: ReadStore, names: Sequence[str], limit: int, width: int = WIDTH) -> Iterator[ReadStore]:
     """The same store, while the block runs, with `get` of `names` in their order answered from what was fetched ahead.
 
+    In about their order: any of the next `width` may be asked for first.
+
     Threads are made for the occasion: a process that forks must have none.
 
     Args:
@@ -50,11 +52,12 @@ class _Ahead:
 
     def get(self, name: str, limit: int) -> bytes:
         """See ReadStore."""
-        if not self._coming or (name, limit) != (self._coming[0][0], self._limit):
+        coming = next((each for each in self._coming if each[0] == name), None)
+        if coming is None or limit != self._limit:
             return self._inner.get(name, limit)
-        _, found = self._coming.popleft()
+        self._coming.remove(coming)
         self._fetch_another()
-        return found.result()
+        return coming[1].result()
 
     def _fetch_another(self) -> None:
         name = next(self._names, None)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import chain
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -54,7 +54,7 @@ from repository.store import ReadStore, WriteStore
 
 V = TypeVar("V")
 R = TypeVar("R")
-_AHEAD = 6
+MANIFESTS_AHEAD = 6
 """Stored manifests in memory beside the one in use: a MiB each at most, as a rule, and less if they are patches."""
 
 
@@ -111,24 +111,51 @@ def _put_manifest(
     return describe(meant, manifest_id, epoch, digest)
 
 
-def read_manifest(store: ReadStore, vault: VaultId, keys: KeyRing, ref: ManifestRef) -> Manifest:
+class Memory(Protocol):
+    """Manifests that were read, and the bases of those."""
+
+    def recall(self, link: BaseRef) -> Manifest | None:
+        """The manifest that is the object of this id and digest, if it is remembered."""
+        ...
+
+    def remember(self, link: BaseRef, manifest: Manifest) -> None:
+        """It was read and found lawful."""
+        ...
+
+
+def read_manifest(
+    store: ReadStore, vault: VaultId, keys: KeyRing, ref: ManifestRef, memory: Memory | None = None
+) -> Manifest:
     """The manifest that a snapshot (or a Done) refers to, with what it has from its bases.
+
+    Args:
+        memory: what is remembered there is not read again, and what is read is remembered.
 
     Raises:
         ObjectMissing, StoreError: from the store.
         UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: it, or a base, is not what the reference names.
     """
-    patches: list[tuple[str, StoredManifest]] = []
-    for name, stored in manifest_chain(store, vault, keys, ref):
-        if stored.base is not None:
-            patches.append((name, stored))
-            continue
-        manifest = _lawful(name, own_part, stored)
-        for patch_name, patch in reversed(patches):
-            manifest = _lawful(patch_name, partial(merge, manifest), patch)
-        _lawful(layout.manifest_name(ref.id), lambda found: check_ref(found, ref), manifest)
-        return manifest
-    raise AssertionError("a chain ends with a whole manifest")
+    link = base_ref(ref)
+    patches: list[tuple[str, BaseRef, StoredManifest]] = []
+    manifest = memory.recall(link) if memory else None
+    chain = manifest_chain(store, vault, keys, ref)
+    while manifest is None:
+        name, stored = next(chain)
+        if stored.base is None:
+            manifest = _lawful(name, own_part, stored)
+            if memory:
+                memory.remember(link, manifest)
+        else:
+            patches.append((name, link, stored))
+            link = stored.base
+            manifest = memory.recall(link) if memory else None
+    for name, at, patch in reversed(patches):
+        manifest = _lawful(name, partial(merge, manifest), patch)
+        if memory:
+            memory.remember(at, manifest)
+    whole = manifest
+    _lawful(layout.manifest_name(ref.id), lambda found: check_ref(found, ref), whole)
+    return whole
 
 
 def manifest_chain(
@@ -344,7 +371,7 @@ def read_dones(
 def manifests_ahead(store: ReadStore, refs: Sequence[ManifestRef]) -> AbstractContextManager[ReadStore]:
     """The store, for reading these manifests in this order, each before its bases: fetched ahead in the block."""
     names = [layout.manifest_name(each) for ref in refs for each in (ref.id, *ref.bases)]
-    return read_ahead(store, names, stored_limit(MAX_MANIFEST), _AHEAD)
+    return read_ahead(store, names, stored_limit(MAX_MANIFEST), MANIFESTS_AHEAD)
 
 
 def finished_segments(store: ReadStore, job: bytes, fence: int) -> set[int]:

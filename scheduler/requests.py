@@ -22,6 +22,8 @@ _SPEC_OF_KIND: Mapping[str, type[object]] = {
     job.BACKUP: job.BackupSpec,
     job.RESTORE: job.RestoreSpec,
     job.LIST: job.ListSpec,
+    job.FIND: job.FindSpec,
+    job.DIFF: job.DiffSpec,
     job.CHECK: job.CheckSpec,
     job.FORGET: job.ForgetSpec,
     job.PRUNE: job.PruneSpec,

@@ -1,18 +1,18 @@
 """Whose turn it is: which jobs of a vault must not run beside each other, and until when a sweep has to wait.
 
-Backups, restores and listings never wait. Everything here is decided inside a transaction of the ledger, so that
+Backups, restores and all that lists never wait. Everything here is decided inside a transaction of the ledger, so that
 several schedulers decide alike.
 """
 
 from typing import Final
 
-from crypto.job import BACKUP, CHECK, EXTEND, FORGET, LIST, PRUNE, RESTORE
+from crypto.job import BACKUP, CHECK, DIFF, EXTEND, FIND, FORGET, LIST, PRUNE, RESTORE
 from scheduler import lifecycle
 from scheduler.ledger import Ledger
 from scheduler.lifecycle import SWEEPING, Job
 from scheduler.parts import Parts
 
-WAITED_FOR: Final = (BACKUP, RESTORE, LIST)
+WAITED_FOR: Final = (BACKUP, RESTORE, LIST, FIND, DIFF)
 """A sweep waits for those of them that began before the mark was made."""
 IN_TURN: Final = (FORGET, PRUNE, CHECK, EXTEND)
 

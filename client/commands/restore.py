@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from client.answer import untold
 from client.arguments import (
     LATEST,
     bucket_target,
@@ -18,7 +19,7 @@ from client.delivery import delivering_to
 from client.errors import code_of
 from client.filters import filter_options
 from client.installation import Installation
-from client.listing import list_snapshots, untold
+from client.listing import list_snapshots
 from client.output import (
     EXIT_INCOMPLETE,
     json_line,

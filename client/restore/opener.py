@@ -5,17 +5,14 @@ import signal
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
-from client.delivery import ParcelReader
-from client.errors import ChunkUnusable
 from client.restore.messages import Answer, EndSegment, Order, Take, Took, decode_order, encode
+from client.restore.parcels import ParcelOpener
 from client.restore.target import Target
 from config.errors import StrongroomError
 from config.hardening import die_with_parent, harden_process
 from config.settings import StoreSettings
 from crypto.hpke import HpkeKey
-from crypto.parcel import read_parcel
 from crypto.registry import Registry
-from repository.buffers import Reused
 
 
 class OpenerTask(NamedTuple):
@@ -54,9 +51,7 @@ def run_opener(pipe: Connection, task: OpenerTask, parent: int) -> None:
 
 class _Opener:
     def __init__(self, task: OpenerTask) -> None:
-        self._task = task
-        self._reader = ParcelReader(task.delivery, task.job, task.store)
-        self._plain = Reused()
+        self._parcels = ParcelOpener(task.registry, task.opening, task.job, task.delivery, task.store)
         self._assembler = task.target.assembler(task.strip)
 
     def close(self) -> None:
@@ -72,20 +67,8 @@ class _Opener:
         return Took(order.segment, order.sequence, files, byte_count, "")
 
     def _take(self, order: Take) -> tuple[int, int]:
-        task, segment, sequence = self._task, order.segment, order.sequence
-        sealed = self._reader.read(segment, sequence)
-        parcel = read_parcel(
-            task.registry,
-            sealed,
-            task.job,
-            segment,
-            sequence,
-            task.opening,
-            order.heard_ms,
-            room=self._plain.take,
-        )
-        if parcel.table.snapshot != order.snapshot:
-            raise ChunkUnusable("the parcel is from another snapshot", remedy="restore again")
+        segment, sequence = order.segment, order.sequence
+        parcel = self._parcels.open(segment, sequence, order.heard_ms, order.snapshot)
         written = self._assembler.take(segment, parcel)
-        self._reader.remove(segment, sequence)
+        self._parcels.remove(segment, sequence)
         return written

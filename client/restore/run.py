@@ -11,11 +11,11 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from client.answer import OnSnapshot, untold
 from client.arguments import LATEST
 from client.delivery import area_of, delivery_area
 from client.errors import Interrupted, JobFailed
 from client.job import POLL_S, Finished, Job
-from client.listing import OnSnapshot, untold
 from client.progress import Meter, Silent, silent
 from client.restore.audit import name_missing
 from client.restore.finish import Finisher

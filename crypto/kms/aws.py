@@ -14,9 +14,9 @@ from crypto.kms.aws_errors import (
     DRY_RUN_SUCCEEDED,
     INVALID_STATE,
     SESSION_CODES,
+    attempt,
     code_of,
-    error_of,
-    error_without_answer,
+    no_answer,
     request_id_of,
 )
 from crypto.kms.aws_session import AwsSessions
@@ -185,10 +185,10 @@ class AwsKms:
         return data  # type: ignore[no-any-return]
 
     def _description(self, data: Answer) -> KeyDescription:
-        deletion = data.get("DeletionDate")
+        deletion, state = data.get("DeletionDate"), data.get("KeyState")
         return KeyDescription(
             self._arn,
-            STATES.get(data.get("KeyState", ""), KeyState.UNAVAILABLE),
+            STATES.get(state, KeyState.UNAVAILABLE) if isinstance(state, str) else KeyState.UNAVAILABLE,
             _material(data, "CurrentKeyMaterialId"),
             _ms(data.get("CreationDate")),
             _ms(deletion),
@@ -210,39 +210,25 @@ class AwsKms:
             raise state from None
 
     def _ask(self, note: Note, call: Callable[[Any], Answer], role: str) -> Answer:
-        """One call, its request id noted, its failures translated.
-
-        The causes are cut off: what botocore raises holds the parsed answer, or its body.
-        """
+        """One call, its request id noted, its failures translated."""
         client = self._sessions.client(self._target, self._tenant, role)
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            answer = call(client)
-        except ClientError as error:
-            response = error.response
-            _noted(note, response)
-            code = code_of(response)
-            if code in SESSION_CODES:
-                self._sessions.forget(self._target, self._tenant, role)
-            known = error_of(response)
-            if code == DRY_RUN_SUCCEEDED:
-                raise _DryRunSucceeded(known.message) from None
-            if code == INVALID_STATE:
-                raise _InvalidState(known.message) from None
-            raise known from None
-        except (BotoCoreError, OSError) as error:
-            raise error_without_answer(error) from None
-        except (AttributeError, KeyError, TypeError, ValueError):
-            # What botocore's parser raises for an answer of another shape.
-            raise _no_answer() from None
+        answer, error = attempt(lambda: call(client))
         _noted(note, answer)
-        return answer
+        if error is None:
+            return answer
+        code = code_of(answer)
+        if code in SESSION_CODES:
+            self._sessions.forget(self._target, self._tenant, role)
+        if code == DRY_RUN_SUCCEEDED:
+            raise _DryRunSucceeded(error.message)
+        if code == INVALID_STATE:
+            raise _InvalidState(error.message)
+        raise error
 
     def _require_key(self, answer: Answer, field: str, arn: str) -> None:
         used = answer.get(field)
         if not isinstance(used, str):
-            raise _no_answer()
+            raise no_answer()
         if used != arn:
             raise IncorrectKey("AWS KMS used another key than the one it was asked to use")
 
@@ -293,14 +279,14 @@ def _arn_of(wrapped: WrappedKey) -> KeyArn:
 def _plaintext(answer: Answer) -> SecretKey:
     plaintext = answer.get("Plaintext")
     if not isinstance(plaintext, bytes) or len(plaintext) != DATA_KEY_BYTES:
-        raise _no_answer()
+        raise no_answer()
     return SecretKey(bytearray(plaintext))
 
 
 def _wrapped(answer: Answer, arn: str, material: str) -> WrappedKey:
     blob = answer.get("CiphertextBlob")
     if not isinstance(blob, bytes) or not 0 < len(blob) <= MAX_WRAPPED_BYTES:
-        raise _no_answer()
+        raise no_answer()
     return WrappedKey(blob, arn, _material(answer, material))
 
 
@@ -311,8 +297,3 @@ def _material(answer: Answer, field: str) -> str:
 
 def _ms(moment: Any) -> int:
     return round(moment.timestamp() * 1000) if hasattr(moment, "timestamp") else 0
-
-
-def _no_answer() -> KmsUnavailable:
-    """A cut or foreign answer: the next try may get a whole one."""
-    return KmsUnavailable("AWS KMS gave an answer that is none")

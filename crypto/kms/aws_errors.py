@@ -7,10 +7,11 @@ so AWS's own words stay out of ours. Code and request id are enough to find them
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from config.answers import MALFORMED, AnswerTooLarge, AnswerTooSlow, overstepped
 from crypto.kms.errors import (
     AccessDenied,
     IncorrectKey,
@@ -120,6 +121,34 @@ _CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,63}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
+def attempt(call: Callable[[], Mapping[str, Any]]) -> tuple[Mapping[str, Any], KmsError | None]:
+    """Make a call to AWS.
+
+    Nothing of what botocore raises survives it, not even as the context of another error: it holds answers, parsed or
+    not, and in them credentials and keys. So callers raise the error, after this has returned.
+
+    Returns:
+        The parsed answer, {} if there is none; and the error that it, or its absence, stands for.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
+
+    try:
+        answer = call()
+    except ClientError as error:
+        return error.response, error_of(error.response)
+    except (BotoCoreError, OSError) as error:
+        return {}, error_without_answer(error)
+    except (ResponseParserError, *MALFORMED):
+        return {}, no_answer()
+    return answer, None
+
+
+def no_answer() -> KmsUnavailable:
+    """A cut or foreign answer: the next try may get a whole one."""
+    return KmsUnavailable("AWS KMS gave an answer that is none")
+
+
 def code_of(response: Mapping[str, Any]) -> str:
     """The error code of a parsed answer; "" when it has none that looks like one."""
     code = response.get("Error", {}).get("Code", "")
@@ -146,11 +175,8 @@ def error_of(response: Mapping[str, Any]) -> KmsError:
     return row.error(_told(row.what, response))
 
 
-def error_of_assuming(response: Mapping[str, Any]) -> KmsError:
-    """The error that an answer of STS stands for: who is denied the role has not come to the key yet."""
-    error = error_of(response)
-    if not isinstance(error, AccessDenied):
-        return error
+def role_denied(response: Mapping[str, Any]) -> AccessDenied:
+    """What a denial of STS stands for: who is denied the role has not come to the key yet."""
     return AccessDenied(
         _told("AWS does not let the key-broker assume its role for this tenant", response),
         remedy="compare kms.aws_role, kms.aws_external_id and the key-broker's own role with the trust policy of the "
@@ -167,6 +193,11 @@ def error_without_answer(error: Exception) -> KmsError:
     from botocore import exceptions as boto
 
     name = type(error).__name__
+    match overstepped(error):
+        case AnswerTooSlow():
+            return KmsUnavailable("AWS KMS did not answer in time")
+        case AnswerTooLarge():
+            return KmsUnavailable("AWS KMS gave an answer that is larger than any")
     match error:
         case boto.SSLError():
             return KmsUntrusted(

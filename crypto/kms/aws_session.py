@@ -17,14 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from crypto.kms.aws_errors import error_of_assuming, error_without_answer
+from config.answers import MALFORMED, Bounds, bound
+from crypto.kms.aws_errors import attempt, error_without_answer, no_answer, role_denied
 from crypto.kms.aws_uri import AwsOptions, AwsTarget
-from crypto.kms.errors import KmsUnavailable, KmsUntrusted
+from crypto.kms.errors import AccessDenied, KmsUntrusted
 
 TENANT_TAG: Final = "tenant"
 SESSION_S: Final = 900
 """The shortest that STS gives: a stolen session ends soon, and a new one costs one call in that time."""
 RENEW_BEFORE_S: Final = 120
+MAX_ANSWER: Final = 64 << 10
+"""Bytes of one answer: DescribeKey of a key with many replicas, the largest, has a fifth of it."""
 MAX_SESSIONS: Final = 1024
 """Sessions kept; the one unused for longest is dropped first."""
 
@@ -111,14 +114,16 @@ class AwsSessions:
                 "aws_secret_access_key": given["SecretAccessKey"],
                 "aws_session_token": given["SessionToken"],
             }
-            renew_at = given["Expiration"].timestamp() - RENEW_BEFORE_S
-        except (KeyError, AttributeError, TypeError):
-            raise KmsUnavailable("AWS STS gave an answer that is none") from None
-        return _Session(self._make(target, "kms", target.options.endpoint, credentials), renew_at)
+            ends_at = min(given["Expiration"].timestamp(), self._clock() + SESSION_S)
+        except MALFORMED:
+            ends_at = 0.0
+        if not ends_at:
+            raise no_answer()
+        return _Session(
+            self._make(target, "kms", target.options.endpoint, credentials), ends_at - RENEW_BEFORE_S
+        )
 
     def _assume(self, sts: Any, options: AwsOptions, tenant: bytes, role: str) -> Any:
-        from botocore.exceptions import BotoCoreError, ClientError
-
         arguments: dict[str, Any] = {
             "RoleArn": role,
             "RoleSessionName": f"strongroom-{self._instance}-{tenant[:4].hex()}",
@@ -127,13 +132,12 @@ class AwsSessions:
         }
         if options.external_id:
             arguments["ExternalId"] = options.external_id
-        try:
-            return sts.assume_role(**arguments).get("Credentials", {})
-        except ClientError as error:
-            raise error_of_assuming(error.response) from None
-        except (BotoCoreError, OSError) as error:
-            # Not `from error`: its text may hold an answer's body, and that holds credentials.
-            raise error_without_answer(error) from None
+        answer, error = attempt(lambda: sts.assume_role(**arguments))
+        if isinstance(error, AccessDenied):
+            raise role_denied(answer)
+        if error is not None:
+            raise error
+        return answer.get("Credentials", {})
 
     def _make(self, target: AwsTarget, service: str, endpoint: str, credentials: dict[str, str]) -> Any:
         """A client of one service. botocore makes clients from one thread at a time only."""
@@ -165,6 +169,7 @@ class AwsSessions:
                     config=config,
                     **credentials,
                 )
+                bound(client, Bounds(MAX_ANSWER))
         except (BotoCoreError, OSError, ValueError) as error:
             raise error_without_answer(error) from None
         silence_boto()

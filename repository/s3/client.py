@@ -17,6 +17,7 @@ from botocore.exceptions import NoCredentialsError
 from botocore.session import get_session
 from botocore.utils import parse_timestamp
 
+from config.answers import Bounds, bound
 from config.settings import StoreSettings
 from repository.errors import StoreDenied
 from repository.place import S3Place
@@ -30,6 +31,10 @@ _CREDENTIALS: Final = (
     ("aws_session_token", "STRONGROOM_S3_SESSION_TOKEN"),
 )
 _MAX_CLIENTS: Final = 8
+MAX_ANSWER: Final = 4 << 20
+"""Bytes of an answer that is parsed: a thousand keys of 1024 bytes, each written as %XX, and what goes with them."""
+COMPLETING_S: Final = 600.0
+"""How much longer the end of an upload in parts may take: S3 sends spaces for minutes while it joins large ones."""
 _making = threading.Lock()  # sessions are not safe for threads; clients are
 
 
@@ -78,7 +83,7 @@ def _client(way: _Way, settings: StoreSettings, process: int) -> Any:
     )
     if session.get_credentials() is None:
         raise NoCredentialsError
-    return session.client(
+    client = session.client(
         "s3",
         endpoint_url=way.endpoint or None,
         verify=way.ca or None,
@@ -87,6 +92,8 @@ def _client(way: _Way, settings: StoreSettings, process: int) -> Any:
             read_timeout=settings.read_timeout_s,
             # Once: `repository.retry` tries again, within one deadline and with one table of what may be.
             retries={"total_max_attempts": 1, "mode": "standard"},
+            # An endpoint in the environment or a profile has not passed the checks of a URI: it may be http://.
+            ignore_configured_endpoint_urls=True,
             max_pool_connections=2 * settings.parallel,
             tcp_keepalive=True,
             # We give each request its checksum ourselves; what is read is sealed and proves itself.
@@ -96,6 +103,26 @@ def _client(way: _Way, settings: StoreSettings, process: int) -> Any:
             user_agent_extra="strongroom",
         ),
     )
+    client.meta.events.register("before-call.s3.HeadBucket", _is_not_redirected)
+    client.meta.events.register("before-parse.s3", _refuse_declarations)
+    bound(client, Bounds(MAX_ANSWER, _more_s))
+    return client
+
+
+def _more_s(method: str, target: str) -> float:
+    return COMPLETING_S if method == "POST" and "uploadId=" in target else 0.0
+
+
+def _is_not_redirected(context: dict[str, Any], **_: Any) -> None:
+    """Ask for a bucket's region, as botocore does for an answer that redirects, but once: not again for its answer."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
+
+
+def _refuse_declarations(response_dict: dict[str, Any], **_: Any) -> None:
+    """S3 declares no types and entities, by which a small answer becomes a large one."""
+    body = response_dict["body"]
+    if isinstance(body, bytes) and (b"<!DOCTYPE" in body or b"<!ENTITY" in body):
+        raise ValueError("an answer has declarations")
 
 
 def moment(text: str) -> datetime:

@@ -12,8 +12,10 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
+from config.answers import MALFORMED, AnswerTooLarge, overstepped
 from repository.errors import (
     ObjectDamaged,
     ObjectExists,
@@ -120,6 +122,7 @@ CODES: Final[Mapping[str, Rule]] = {
 
 _NO_SUCH_HOST: Final = (socket.EAI_NONAME, socket.EAI_NODATA)
 _NETWORK: Final = "check the endpoint and the network"
+_FOREIGN: Final = "check that the endpoint is an S3 server, and what is between it and here"
 # The library's own errors; the first that fits counts.
 LIBRARY: Final[tuple[tuple[type[Exception], Rule], ...]] = (
     (boto.NoCredentialsError, Rule(StoreDenied, _CREDENTIALS, about_credentials=True)),
@@ -169,10 +172,28 @@ def translated(name: str, place: S3Place, on_bad_credentials: Callable[[], None]
     except boto.EndpointConnectionError as error:
         raise _unconnected(error, name, place) from error
     except (boto.BotoCoreError, HTTPError, OSError) as error:
+        bound = overstepped(error)
+        if isinstance(bound, AnswerTooLarge):
+            raise StoreUnsupported(f"{name}: {place.shown}: {bound}", remedy=_FOREIGN) from error
+        if bound is not None:
+            raise StoreUnreachable(f"{name}: {place.shown}: {bound}", remedy=_NETWORK) from error
         rule = next(rule for kind, rule in LIBRARY if isinstance(error, kind))
         if rule.about_credentials:
             on_bad_credentials()
         raise rule.kind(f"{name}: {place.shown}: {_said(str(error))}", remedy=rule.remedy) from error
+    except (ResponseParserError, *MALFORMED) as error:
+        # A part is missing, or of another type: cut on the way, or of something that is no S3. The next may be whole.
+        raise StoreUnreachable(
+            f"{name}: {place.shown}: the server gave an answer that is none of S3 ({type(error).__name__})",
+            remedy=_FOREIGN,
+        ) from error
+
+
+def in_our_words(error: StoreError) -> bool:
+    """Whether nothing of an error's text is the server's or the library's, which may name an object."""
+    cause = error.__cause__
+    foreign = isinstance(cause, boto.ClientError | boto.BotoCoreError | HTTPError | OSError)
+    return not foreign or (cause is not None and overstepped(cause) is not None)
 
 
 def code_of(error: boto.ClientError) -> str:

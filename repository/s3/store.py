@@ -5,7 +5,7 @@ An object appears whole or not at all, and only under a name that is free: every
 once; the pieces of a large transfer are tried again one by one, all else by the decorators of `repository.retry`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -26,7 +26,21 @@ from repository.place import S3Place
 from repository.retry import RetryPolicy
 from repository.s3.client import client_of, forget_clients
 from repository.s3.errors import code_of, translated
-from repository.s3.transfer import PART, PIECE, SMALL, WHOLE, Body, crc32, cut, fill, flat, in_parallel
+from repository.s3.pages import Entry, few, listed
+from repository.s3.transfer import (
+    PART,
+    PIECE,
+    SMALL,
+    WHOLE,
+    Body,
+    content_range,
+    crc32,
+    cut,
+    fill,
+    flat,
+    in_parallel,
+    whole_number,
+)
 from repository.store import check_name, check_prefix, check_within
 
 _LISTED: Final = 1000
@@ -57,7 +71,7 @@ class S3Reader:
         """See ReadStore."""
         with self._translated(name):
             answer = self._client.get_object(**self._at(name))
-            size = int(answer["ContentLength"])
+            size = whole_number(answer["ContentLength"])
             if size > limit:
                 answer["Body"].close()
                 raise ObjectDamaged(f"{name} has {size} bytes, more than the {limit} that its kind may have")
@@ -95,7 +109,7 @@ class S3Reader:
         """See ReadStore."""
         with self._translated(name):
             try:
-                return int(self._client.head_object(**self._at(name))["ContentLength"])
+                return whole_number(self._client.head_object(**self._at(name))["ContentLength"])
             except ClientError as error:
                 if code_of(error).isdigit():
                     # An answer to HEAD has no words: a listing fails for the same reason, and says it.
@@ -109,15 +123,9 @@ class S3Reader:
 
     def _names(self, prefix: str, after: str) -> Iterator[str]:
         last = self._prefix + after if after else ""
-        more = True
-        while more:
-            start = {"StartAfter": last} if last else {}
-            with self._translated(prefix or "listing"):
-                answer = self._client.list_objects_v2(
-                    **self._bucket, Prefix=self._prefix + prefix, MaxKeys=_LISTED, **start
-                )
-            found = [entry["Key"] for entry in answer.get("Contents", ())]
-            for key in found:
+        start = {"StartAfter": last} if last else {}
+        for found in listed(partial(self._page, prefix), start, self._place.shown):
+            for key in self._keys(prefix, found):
                 if key <= last:
                     raise StoreUnsupported(
                         f"{self._place.shown}: the server does not list names in ascending order",
@@ -128,7 +136,23 @@ class S3Reader:
                 # Consoles make objects that look like folders.
                 if not name.endswith("/") and not name.startswith(".") and "/." not in name:
                     yield name
-            more = bool(answer.get("IsTruncated")) and bool(found)
+
+    def _page(self, prefix: str, more: dict[str, str]) -> Mapping[str, Any]:
+        with self._translated(prefix or "listing"):
+            found: Mapping[str, Any] = self._client.list_objects_v2(
+                **self._bucket, Prefix=self._prefix + prefix, MaxKeys=_LISTED, **more
+            )
+            return found
+
+    def _keys(self, prefix: str, found: Sequence[Entry]) -> Sequence[str]:
+        with self._translated(prefix or "listing"):
+            keys = [entry["Key"] for entry in found]
+        if not all(key.startswith(self._prefix + prefix) for key in keys):
+            raise StoreUnsupported(
+                f"{self._place.shown}: the server lists names that were not asked for",
+                remedy="use another server",
+            )
+        return keys
 
     @property
     def _client(self) -> Any:
@@ -151,7 +175,7 @@ class S3Reader:
         with self._translated(name):
             wanted = f"bytes={offset}-{offset + len(out) - 1}"
             answer = self._client.get_object(**self._at(name), Range=wanted)
-            begins, size = _content_range(answer)
+            begins, size = content_range(answer)
             if begins != offset or size < offset + len(out):
                 answer["Body"].close()
             if begins != offset:
@@ -236,7 +260,7 @@ class S3Writer(S3Reader):
                 ContentLength=sum(map(len, piece)),
                 ChecksumCRC32=checksum,
             )
-        return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC32": checksum}
+            return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC32": checksum}
 
     def _complete(self, name: str, upload: str, sent: Sequence[dict[str, Any]]) -> None:
         """Give the upload its name.
@@ -318,7 +342,7 @@ class S3Pruner(S3Writer):
         removed = 0
         with self._translated("unfinished uploads"):
             pages = self._client.get_paginator("list_multipart_uploads")
-            for page in pages.paginate(**self._bucket, Prefix=self._prefix):
+            for page in few(pages.paginate(**self._bucket, Prefix=self._prefix), self._place.shown):
                 for upload in page.get("Uploads", ()):
                     if upload["Initiated"] < limit:
                         self._client.abort_multipart_upload(
@@ -338,13 +362,3 @@ def _server_side(place: S3Place) -> dict[str, Any]:
         # One call to the KMS for many objects in place of one for each.
         arguments["BucketKeyEnabled"] = True
     return arguments
-
-
-def _content_range(answer: dict[str, Any]) -> tuple[int, int]:
-    """Where the bytes of an answer begin, and how many the whole object has. Rule: RFC 9110, 14.4."""
-    text = str(answer.get("ContentRange", ""))
-    span, _, size = text.removeprefix("bytes ").partition("/")
-    begins = span.partition("-")[0]
-    if begins.isdigit() and size.isdigit():
-        return int(begins), int(size)
-    return 0, int(answer["ContentLength"])

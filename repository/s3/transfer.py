@@ -1,15 +1,17 @@
 """Bytes on their way to and from S3: bodies without copies, pieces in parallel, checksums."""
 
 import io
-import time
+import re
 import zlib
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from typing_extensions import Buffer
+from urllib3.exceptions import ReadTimeoutError
 
+from config.answers import pace
 from repository.errors import StoreUnreachable
 
 SMALL: Final = 1 << 20
@@ -21,9 +23,8 @@ WHOLE: Final = 2 * PART
 """Objects below this size are uploaded in one request."""
 PIECE: Final = 4 << 20
 """Reads larger than twice this are split into pieces of it."""
-SLOWEST: Final = 64 << 10
-"""Bytes per second below which a body is given up, however steadily it drips."""
 _READ: Final = 256 << 10
+_CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
 T = TypeVar("T")
 
 
@@ -105,14 +106,14 @@ def fill(body: Any, out: memoryview, patience_s: float) -> None:
 
     Args:
         body: a botocore StreamingBody.
-        patience_s: longest pause, to which the slowest rate that is borne adds.
+        patience_s: longest pause, to which the slowest rate that is borne (`config.answers`) adds.
 
     Raises:
         StoreUnreachable: the answer ended early, or dripped.
     """
-    end = time.monotonic() + patience_s + len(out) / SLOWEST
     done = 0
     try:
+        pace(body._raw_stream, patience_s, len(out))  # noqa: SLF001
         while done < len(out):
             # What one receive brings: botocore's own methods wait until all is there, however long that takes.
             data = body._raw_stream.read1(min(_READ, len(out) - done))  # noqa: SLF001
@@ -120,11 +121,42 @@ def fill(body: Any, out: memoryview, patience_s: float) -> None:
                 raise StoreUnreachable("the answer broke off", remedy="check the network")
             out[done : done + len(data)] = data
             done += len(data)
-            if time.monotonic() > end:
-                raise StoreUnreachable("the answer came too slowly", remedy="check the network")
+    except ReadTimeoutError as error:
+        body.close()
+        raise StoreUnreachable("the answer came too slowly", remedy="check the network") from error
     except BaseException:
         body.close()
         raise
+
+
+def whole_number(length: Any) -> int:
+    """What an answer says of a length.
+
+    Raises:
+        ValueError: it says nothing, or that of nothing.
+    """
+    if not isinstance(length, int) or length < 0:
+        raise ValueError("no length")
+    return length
+
+
+def content_range(answer: Mapping[str, Any]) -> tuple[int, int]:
+    """Where the bytes of an answer begin, and how many the whole object has. Rule: RFC 9110, 14.4.
+
+    Raises:
+        LookupError, ValueError: the answer says neither this nor its length, or gives as many bytes as it says it does
+            not.
+    """
+    length, text = whole_number(answer["ContentLength"]), str(answer.get("ContentRange", ""))
+    if not text:
+        return 0, length
+    found = _CONTENT_RANGE.fullmatch(text)
+    if found is None:
+        raise ValueError("no range")
+    begins, last, size = (int(each) for each in found.groups())
+    if not begins <= last < size or last - begins + 1 != length:
+        raise ValueError("no range")
+    return begins, size
 
 
 def in_parallel(calls: Sequence[Callable[[], T]], workers: int) -> list[T]:

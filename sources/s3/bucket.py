@@ -6,7 +6,7 @@ is tried again, or ends with a remedy, and no snapshot is committed without the 
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -23,15 +23,17 @@ from repository.errors import (
     StoreError,
     StoreMissing,
     StoreUnreachable,
+    StoreUnsupported,
 )
 from repository.limit import limits_of
 from repository.place import S3Place
 from repository.retry import OnWait, RetryPolicy, unheard
 from repository.s3.client import client_of, forget_clients
-from repository.s3.errors import CODES, code_of, translated
-from repository.s3.transfer import fill
+from repository.s3.errors import CODES, code_of, in_our_words, translated
+from repository.s3.pages import Entry, listed
+from repository.s3.transfer import content_range, fill, whole_number
 from sources.s3.listing import Listed
-from sources.s3.metadata import ObjectMeta, encode
+from sources.s3.metadata import ObjectMeta, decode, encode
 from sources.s3.names import path_of, unescape
 from sources.source import MetaDamaged, Replaced, Unreadable, Vanished
 
@@ -82,14 +84,27 @@ class Bucket:
             StoreError: the bucket cannot be listed.
         """
         start = {"StartAfter": after} if after else {}
-        while True:
-            answer = self.policy.run(partial(self._page, prefix, page, start))
-            for each in answer.get("Contents", ()):
-                modified_s = int(each["LastModified"].timestamp())
-                yield Listed(each["Key"], int(each["Size"]), each.get("ETag", ""), modified_s)
-            if not answer.get("IsTruncated"):
-                return
-            start = {"ContinuationToken": answer["NextContinuationToken"]}
+        ask = lambda more: self.policy.run(partial(self._page, prefix, page, more))  # noqa: E731
+        for found in listed(ask, start, self.place.shown):
+            yield from self._entries(prefix, found)
+
+    def _entries(self, prefix: str, found: Sequence[Entry]) -> list[Listed]:
+        with translated("listing", self.place, forget_clients):
+            entries = [
+                Listed(
+                    each["Key"],
+                    int(each["Size"]),
+                    each.get("ETag", ""),
+                    int(each["LastModified"].timestamp()),
+                )
+                for each in found
+            ]
+        if not all(each.key.startswith(prefix) for each in entries):
+            raise StoreUnsupported(
+                f"{self.place.shown}: the server lists keys that were not asked for",
+                remedy="use another server",
+            )
+        return entries
 
     def read(self, key: str, offset: int, length: int, etag: str = "") -> tuple[Head | None, memoryview]:
         """Bytes from `offset`, up to `length` of them, less where the object ends.
@@ -133,9 +148,9 @@ class Bucket:
             raise MetaDamaged(path, "a stored path is that of no object")
         return unescape(path[len(self._top) :])
 
-    def _page(self, prefix: str, page: int, start: dict[str, str], _: int) -> dict[str, Any]:
+    def _page(self, prefix: str, page: int, start: dict[str, str], _: int) -> Mapping[str, Any]:
         with translated("listing", self.place, forget_clients):
-            found: dict[str, Any] = self.client.list_objects_v2(
+            found: Mapping[str, Any] = self.client.list_objects_v2(
                 **self.named, Prefix=prefix, MaxKeys=page, **start
             )
             return found
@@ -146,23 +161,46 @@ class Bucket:
         span = {"Range": f"bytes={offset}-{offset + length - 1}"} if length else {}
         with self._about(key):
             answer = self.client.get_object(**self.named, Key=key, **span, **condition)
-            here = int(answer["ContentLength"])
-            if here > length:
+            try:
+                here = self._sound(key, answer, offset, length, etag)
+            except BaseException:
                 answer["Body"].close()
-                raise Replaced(path_of(self.place.bucket, key), _REPLACED)
+                raise
             data = memoryview(bytearray(here))
             with self.moving(here):
                 fill(answer["Body"], data, self.settings.read_timeout_s)
         return answer, data
 
+    def _sound(self, key: str, answer: dict[str, Any], offset: int, length: int, etag: str) -> int:
+        """How many bytes an answer brings, once it is one to the question: that object, from there, so many.
+
+        Raises:
+            Replaced: it is another object than the one of that ETag, or it was shortened.
+            StoreUnsupported: other bytes than were asked for.
+        """
+        begins, size = content_range(answer)
+        if begins != (offset if length else 0):
+            raise StoreUnsupported(
+                f"{self.place.shown}: the server does not read ranges", remedy="use another server"
+            )
+        here = whole_number(answer["ContentLength"])
+        # Servers ignore conditions that they do not know: what came is looked at, not what was asked for.
+        if (etag and answer["ETag"] != etag) or here != min(length, size - offset):
+            raise Replaced(path_of(self.place.bucket, key), _REPLACED)
+        return here
+
     def _head(self, key: str, answer: dict[str, Any]) -> Head:
         tags, warnings = self._tags(key, answer)
-        if answer.get("MissingMeta"):
-            warnings += (f"{answer['MissingMeta']} of its metadata cannot be told by S3 and are left out",)
-        meta = encode(_meta_of(key, answer, tags))
-        size = _whole_size(answer)
-        stamp = stamp_of(Listed(key, size, answer["ETag"], int(answer["LastModified"].timestamp())))
-        return Head(answer["ETag"], size, stamp, meta, warnings)
+        with self._about(key):
+            if answer.get("MissingMeta"):
+                warnings += (
+                    f"{answer['MissingMeta']} of its metadata cannot be told by S3 and are left out",
+                )
+            meta = encode(_meta_of(key, answer, tags))
+            decode(meta, path_of(self.place.bucket, key))  # what no restore would take
+            _, size = content_range(answer)
+            stamp = stamp_of(Listed(key, size, answer["ETag"], int(answer["LastModified"].timestamp())))
+            return Head(answer["ETag"], size, stamp, meta, warnings)
 
     def _tags(self, key: str, answer: dict[str, Any]) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
         """A request of its own, so only for what has tags; without the right to it the object is kept all the same."""
@@ -172,9 +210,9 @@ class Bucket:
         try:
             with self._about(key):
                 found = self.client.get_object_tagging(**self.named, Key=key, **version)
+                return sorted((each["Key"], each["Value"]) for each in found["TagSet"]), ()
         except Unreadable as error:
             return [], (f"its {answer['TagCount']} tags are not kept: it {error.message}",)
-        return sorted((each["Key"], each["Value"]) for each in found["TagSet"]), ()
 
     @contextmanager
     def _about(self, key: str) -> Iterator[None]:
@@ -190,6 +228,8 @@ class Bucket:
         except StoreError as error:
             code = code_of(error.__cause__) if isinstance(error.__cause__, ClientError) else ""
             rule = CODES.get(code)
+            if in_our_words(error):
+                raise
             if isinstance(error, StoreUnreachable | StoreMissing) or not code:
                 what = code or type(error.__cause__ or error).__name__
                 raise type(error)(
@@ -216,12 +256,6 @@ def _refusal(code: str, error: StoreError) -> str:
     if isinstance(error, StoreDenied):
         return f"may not be read ({code})"
     return f"cannot be read ({code})"
-
-
-def _whole_size(answer: dict[str, Any]) -> int:
-    """Rule: RFC 9110, 14.4."""
-    size = str(answer.get("ContentRange", "")).rpartition("/")[2]
-    return int(size) if size.isdigit() else int(answer["ContentLength"])
 
 
 def _meta_of(key: str, answer: dict[str, Any], tags: list[tuple[str, str]]) -> ObjectMeta:

@@ -1,6 +1,7 @@
 """Buckets as a source: walking and reading behind the interface that every source has."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from config.settings import StoreSettings
 from repository.errors import StoreError, StoreUnsupported
@@ -11,6 +12,9 @@ from sources.s3.listing import Listed, in_path_order
 from sources.s3.place import BucketPath, NotAPlace, parse
 from sources.s3.read import ObjectReader
 from sources.source import Found, MissingRoot, Report, SourceError, order_key
+
+MAX_OBJECT: Final = 50 << 40
+"""Bytes of an object: the most that S3 takes. What a listing says is planned for before a byte of it is seen."""
 
 
 class ObjectSource:
@@ -54,7 +58,7 @@ class ObjectSource:
                     "there is no object to back up at a prefix that was given",
                     remedy="check the URI's prefix",
                 )
-        return self._walk(excludes)
+        return self._walk(excludes, on_error)
 
     def look(self, path: bytes, offset: int, out: memoryview) -> int:
         """See Source."""
@@ -69,7 +73,7 @@ class ObjectSource:
         """See Source."""
         return ObjectReader(self._bucket)
 
-    def _walk(self, excludes: Patterns) -> Iterator[Found]:
+    def _walk(self, excludes: Patterns, on_error: Report) -> Iterator[Found]:
         last = b""
         for each in self._places:
             for found in self._below(each, 1000):
@@ -81,7 +85,11 @@ class ObjectSource:
                         remedy="use a general purpose bucket",
                     )
                 last = key
-                if not excludes or not excludes.matches(path):
+                if excludes and excludes.matches(path):
+                    continue
+                if not 0 <= found.size <= MAX_OBJECT:
+                    on_error(path, "is listed with a size that no object has, and is left out")
+                else:
                     yield Found(path, "f", found.size, stamp_of(found))
 
     def _below(self, place: BucketPath, page: int) -> Iterator[Listed]:

@@ -72,13 +72,13 @@ class ObjectReader:
         done = _deliver(data, sink)
         if head.stamp == wanted.stamp:
             while self._pieces and self._pieces[0].wanted == wanted:
-                _deliver(self._next()[1], sink)
+                length = self._pieces[0].length
+                done += _deliver(_whole(wanted, self._next()[1], length), sink)
         elif wanted.length is None:
             while done < head.size:
                 length = min(PIECE, head.size - done)
-                done += _deliver(
-                    self._bucket.read(self._bucket.key_of(wanted.path), done, length, head.etag)[1], sink
-                )
+                data = self._bucket.read(self._bucket.key_of(wanted.path), done, length, head.etag)[1]
+                done += _deliver(_whole(wanted, data, length), sink)
         else:
             raise Replaced(wanted.path, "was replaced by another while parts of it were backed up")
         return ReadItem(head.stamp, head.size, head.meta, (), "", head.warnings)
@@ -133,6 +133,13 @@ def _cut(wanted: Wanted) -> Iterator[tuple[int, int]]:
         yield wanted.offset, 0
     for offset in range(wanted.offset, end, PIECE):
         yield offset, min(PIECE, end - offset)
+
+
+def _whole(wanted: Wanted, data: memoryview, length: int) -> memoryview:
+    """A later piece, which has as many bytes as the first said that there are."""
+    if len(data) != length:
+        raise Replaced(wanted.path, "was replaced by another while it was read")
+    return data
 
 
 def _deliver(data: memoryview, sink: Sink) -> int:

@@ -24,6 +24,7 @@ from repository.errors import (
 )
 from repository.s3.client import forget_clients
 from repository.s3.errors import CODES, code_of, translated
+from repository.s3.pages import few
 from repository.s3.transfer import crc32
 from sources.s3.bucket import Bucket
 from sources.s3.metadata import ObjectMeta
@@ -150,7 +151,7 @@ class ObjectWriter:
                 if not number or not (isinstance(error, _Taken) or _code(error) == _NO_UPLOAD):
                     raise
                 # The answer to an attempt before was lost, and it may have succeeded.
-                if self._etag(key) != etag:
+                if not etag or self._etag(key) != etag:
                     raise Unwritable(path, "it is not known whether it was written") from None
 
         self._bucket.policy.run(attempt)
@@ -177,7 +178,9 @@ class ObjectWriter:
             pages = self._bucket.client.get_paginator("list_parts")
             return [
                 {"PartNumber": each["PartNumber"], "ETag": each["ETag"], "Size": each["Size"]}
-                for page in pages.paginate(**self._bucket.named, Key=key, UploadId=upload)
+                for page in few(
+                    pages.paginate(**self._bucket.named, Key=key, UploadId=upload), self._bucket.place.shown
+                )
                 for each in page.get("Parts", ())
             ]
 
@@ -244,8 +247,11 @@ def _code(error: StoreError) -> str:
 
 
 def _etag_of(parts: Sequence[dict[str, Any]]) -> str:
-    """The ETag of an object that was uploaded in such parts, where S3 makes it of the parts' MD5."""
-    sums = b"".join(bytes.fromhex(part["ETag"].strip('"')) for part in parts)
+    """The ETag of an object that was uploaded in such parts, where S3 makes it of the parts' MD5; else none."""
+    try:
+        sums = b"".join(bytes.fromhex(part["ETag"].strip('"')) for part in parts)
+    except ValueError:
+        return ""
     return f'"{hashlib.md5(sums, usedforsecurity=False).hexdigest()}-{len(parts)}"'
 
 

@@ -19,7 +19,7 @@ from crypto import canonical, job
 from crypto.certificate import ProcessKeys
 from crypto.hpke import HpkeKey
 from crypto.identity import Identity
-from crypto.job import BackupSpec, CheckSpec, JobRequest, ListSpec, RestoreSpec
+from crypto.job import BackupSpec, CheckSpec, DiffSpec, FindSpec, JobRequest, ListSpec, RestoreSpec
 from crypto.keyrequest import REQUEST_VERSION, KeyRequest, Want
 from crypto.registry import SCHEDULER, Registry, VaultEntry
 from crypto.signing import Domain, Signed
@@ -147,6 +147,8 @@ def new_job(world: World, task: str, vault: str = "v") -> tuple[Ticket, bytes]:
         queues.PLAN_BACKUP: BackupSpec(entry.repo, requester, (bytes(world.source),), (), (), "other-host"),
         queues.PLAN_RESTORE: RestoreSpec(entry.repo, requester, "latest", b"", (), (), delivery),
         queues.LIST: ListSpec(entry.repo, requester, "latest", b"", delivery),
+        queues.FIND: FindSpec(entry.repo, requester, ("*",), False, (), delivery),
+        queues.DIFF: DiffSpec(entry.repo, requester, "latest", "latest", b"", True, delivery),
         queues.CHECK: CheckSpec(entry.repo, requester, read_data=False),
     }
     known, _, _ = world.ticket_of(task)

@@ -68,6 +68,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 room.run("backup", vault, source)
                 room.run("check", vault)
                 room.run("snapshots", vault)
+                room.run("find", vault, "*")
+                room.run("diff", vault, "latest", "latest")
                 room.run("restore", vault, "latest", "--target", base / f"restored-{vault}")
             intruder.settle()
         frames = {queue: recorder.pushed(queue) for queue in queues.QUEUES}
@@ -139,7 +141,14 @@ def test_messages_are_cut_and_altered(unmoved: World) -> None:
 # What follows needs keys that an attacker does not have; some of it, keys that he might have stolen.
 
 
-JOB_TASKS = (queues.PLAN_BACKUP, queues.PLAN_RESTORE, queues.LIST, queues.CHECK)
+JOB_TASKS = (
+    queues.PLAN_BACKUP,
+    queues.PLAN_RESTORE,
+    queues.LIST,
+    queues.FIND,
+    queues.DIFF,
+    queues.CHECK,
+)
 CHANGES: dict[str, Callable[[Ticket], dict[str, Any]]] = {
     "expired": lambda _: {"not_before_ms": now_ms() - 2 * HOUR_MS, "expires_ms": now_ms() - HOUR_MS},
     "not yet valid": lambda _: {"not_before_ms": now_ms() + HOUR_MS, "expires_ms": now_ms() + 2 * HOUR_MS},

@@ -94,6 +94,12 @@ def work(room: Strongroom, base: Path, marks: Marks, found: Evidence) -> None:
     room.run("backup", vault, base / marks["missing"], code=1)
     room.run("snapshots", vault)
     room.run("ls", vault, f"latest:{source}")
+    room.run("find", vault, f"{marks['file']}*")
+    first, second = (line["id"] for line in room.json("snapshots", vault))
+    room.run("diff", vault, first, second, source, "--metadata")
+    archive = base / f"{marks['restored']}.tar"
+    room.run("dump", vault, f"latest:{source}", "--target", archive)
+    assert marks["file"].encode() in archive.read_bytes()
     room.run("check", vault, "--read-data")
     restored = base / marks["restored"]
     room.run("restore", vault, f"latest:{source}", "--target", restored, "--include", f"{marks['file']}*")

@@ -61,7 +61,7 @@ def test_the_host_of_a_vault_does_what_names_no_other(world: World, worker: Iden
     assert world.publisher.wakes[0].host == HOST
 
 
-@pytest.mark.parametrize("kind", [job.RESTORE, job.LIST, job.CHECK])
+@pytest.mark.parametrize("kind", [job.RESTORE, job.LIST, job.FIND, job.DIFF, job.CHECK])
 def test_what_reads_no_source_is_anybodys(world: World, worker: Identity, kind: str) -> None:
     vault_on_host(world)
     world.submit(kind)

@@ -9,7 +9,7 @@ from scheduler.lifecycle import LEASE_MS, SWEEPING, TICKET_LIFETIME_MS
 from tests.scheduler.world import NOW, REPO, Wake, World
 
 TICK_MS = 5000
-ROLES = {job.BACKUP: BACKUP, job.RESTORE: RESTORE, job.LIST: RESTORE}
+ROLES = {job.BACKUP: BACKUP} | dict.fromkeys((job.RESTORE, job.LIST, job.FIND, job.DIFF), RESTORE)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_who_waits_for_a_prune(world: World, kind: str, stage: str) -> None:
     assert world.job(other).fence == 1, "it was put off, not tried in vain"
 
 
-@pytest.mark.parametrize("kind", [job.BACKUP, job.RESTORE, job.LIST])
+@pytest.mark.parametrize("kind", [job.BACKUP, job.RESTORE, job.LIST, job.FIND, job.DIFF])
 @pytest.mark.parametrize("stage", ["marking", "parked", "sweeping"])
 def test_backups_and_restores_never_wait(world: World, kind: str, stage: str) -> None:
     prune_in(world, stage)

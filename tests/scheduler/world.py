@@ -147,6 +147,8 @@ class World:
             job.BACKUP: job.BackupSpec(REPO, requester, (b"/home/secret-path",), (), (), "host"),
             job.RESTORE: job.RestoreSpec(REPO, requester, "latest", b"", (), (), "file:///delivery"),
             job.LIST: job.ListSpec(REPO, requester, "", b"", "file:///delivery"),
+            job.FIND: job.FindSpec(REPO, requester, ("*",), False, (), "file:///delivery"),
+            job.DIFF: job.DiffSpec(REPO, requester, "latest", "latest", b"", False, "file:///delivery"),
             job.CHECK: job.CheckSpec(REPO, requester, False),
             job.FORGET: job.ForgetSpec(REPO, requester, ("abcd",)),
             job.PRUNE: job.PruneSpec(REPO, requester, 0.05),

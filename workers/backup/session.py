@@ -23,6 +23,7 @@ from sources.filesystem.files import FileSource
 from sources.filesystem.guard import Guard
 from sources.source import Source
 from workers.admission import Job
+from workers.backup.endpoints import require_endpoints
 from workers.backup.own_secrets import own_secrets
 from workers.indexes import LastLook, file_tables, host_indexes
 from workers.keys import Send, VaultKeys
@@ -113,6 +114,7 @@ class BackupSession:
         from sources.s3.objects import ObjectSource  # a worker without S3 must not load its library
 
         uris = [os.fsdecode(path) for path in paths]
+        require_endpoints(uris, self.spec.repo, self.own.process.settings)
         return ObjectSource(uris, self.own.process.settings.store, self._on_wait)
 
     def is_over(self) -> bool:

@@ -17,13 +17,17 @@ from crypto.kms.uri import Backends, open_provider
 from crypto.registry import KEY_BROKER
 from workers.key_broker.gateway import GatewayParts, KmsGateway
 from workers.key_broker.limits import CallLimits, Rate
-from workers.key_broker.service import KeyService, ServiceParts
+from workers.key_broker.seats import Seats
+from workers.key_broker.service import THREADS, KeyService, ServiceParts
 from workers.key_broker.state import BrokerState
 from workers.process import RegistryFile, load_identity
 
 
-def build_service(home: Home, settings: KmsSettings) -> KeyService:
+def build_service(home: Home, settings: KmsSettings, threads: int = THREADS) -> KeyService:
     """The key service of an installation. Call it after the fork: it opens the database and holds keys.
+
+    Args:
+        threads: that will call it.
 
     Raises:
         ConfigError: the broker has no identity file, or a damaged one.
@@ -32,7 +36,13 @@ def build_service(home: Home, settings: KmsSettings) -> KeyService:
     gateway = build_gateway(home, settings)
     identity = load_identity(home, KEY_BROKER)
     return KeyService(
-        ServiceParts(identity, RegistryFile(home.registry_file).current, BrokerState(home.broker_db), gateway)
+        ServiceParts(
+            identity,
+            RegistryFile(home.registry_file).current,
+            BrokerState(home.broker_db),
+            gateway,
+            Seats(threads),
+        )
     )
 
 

@@ -10,12 +10,13 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
 
 from config.errors import StrongroomError
+from config.settings import WorkerSettings
 from crypto import canonical
 from crypto import ticket as tickets
 from crypto.errors import CryptoError
@@ -31,18 +32,22 @@ from crypto.ticket import INIT
 from workers.key_broker.audit import ADMITTED, ENDED, GRANTED, NOISE, REFUSED, Entry
 from workers.key_broker.breaker import CircuitOpen
 from workers.key_broker.checks import Errand, Order, Refused, Requester, check, identify
-from workers.key_broker.gateway import Counters, KmsGateway, Visit
+from workers.key_broker.gateway import Counters, KmsGateway, RateLimited, Visit
 from workers.key_broker.limits import Rate, TokenBucket
+from workers.key_broker.seats import Seats
 from workers.key_broker.state import BrokerState, Claim, NotAdmitted, StateError
+from workers.redact import frames_only
 
 logger = logging.getLogger(__name__)
 
+THREADS = WorkerSettings().keys_threads
 STATE_STEP = 8
 NOISE_RATE = Rate(per_second=1.0, burst=200)
 """Audit entries for requesters that cannot be told: anybody who can write to the queue causes them, and without a
 limit they would fill the broker's disk. What is over it is counted, and the next such entry says how many."""
 UNWRITABLE = "kms-unavailable"
 """The refusal code when the broker's own database fails: no key is given that the audit log does not show."""
+DEFECT = UNWRITABLE
 
 
 class Answer(NamedTuple):
@@ -76,12 +81,14 @@ class ServiceParts:
         registry: gives the current registry; raises StrongroomError when it cannot be read.
         state: the broker's database.
         gateway: the way to the KMS.
+        seats: how many requests of a tenant may be under way.
     """
 
     identity: Identity
     registry: Callable[[], Registry]
     state: BrokerState
     gateway: KmsGateway
+    seats: Seats = field(default_factory=lambda: Seats(THREADS))
 
 
 class KeyService:
@@ -158,10 +165,21 @@ class KeyService:
         entry = _entry_of(requester)
         try:
             order = check(registry, requester, now_ms)
-            entry, claim = _entry_of(requester, order), _claim(requester, order)
-            self._parts.state.admit(claim, entry, now_ms)
         except Refused as refused:
             return self._refuse(requester, entry, refused.step, _refusal(refused.code, refused), now_ms)
+        entry = _entry_of(requester, order)
+        try:
+            # Before anything is used up: who has to come again brings a new nonce, and the unwraps are for keys.
+            with self._parts.seats.taken(order.ticket.tenant):
+                return self._serve(requester, order, entry, now_ms)
+        except RateLimited as full:
+            return self._refuse(requester, entry, 0, _refusal(full.code, full, retryable=True), now_ms)
+
+    def _serve(self, requester: Requester, order: Order, entry: Entry, now_ms: int) -> bytes:
+        """Step 8, the keys, the audit log; never raises."""
+        claim = _claim(requester, order)
+        try:
+            self._parts.state.admit(claim, entry, now_ms)
         except NotAdmitted as refused:
             return self._refuse(requester, entry, STATE_STEP, _refusal(refused.code, refused), now_ms)
         except StateError as error:
@@ -179,6 +197,9 @@ class KeyService:
             unused = claim if isinstance(error, CircuitOpen) and not visit.calls else None
         except CryptoError as error:
             refusal = _refusal("malformed", error)
+        except Exception as error:  # noqa: BLE001  (what was admitted ends in the audit log, and is answered)
+            logger.error("a defect: %s", frames_only(error))  # noqa: TRY400  (its text may hold an answer of the KMS)
+            refusal = Refusal(DEFECT, "the key-broker failed", "see key-broker.log on its host", True)
         else:
             return self._sign(KeyReply(requester.digest, given, None, visit.calls))
         return self._refuse(requester, _entry_with(entry, visit), 0, refusal, now_ms, unused)

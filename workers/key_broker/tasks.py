@@ -29,7 +29,8 @@ def run(context: RoleContext) -> None:
         StrongroomError: no identity, no database; the message says what to do.
     """
     app = app_for(context)
-    service = build_service(context.home, context.settings.kms)
+    threads = context.settings.workers.keys_threads
+    service = build_service(context.home, context.settings.kms, threads)
     outbox = Outbox(context.broker_url, context.settings.broker)
     register(app, service, outbox)
 
@@ -38,7 +39,7 @@ def run(context: RoleContext) -> None:
         context.ready()
 
     try:
-        serve(app, context.role, "threads", context.settings.workers.keys_threads, ready)
+        serve(app, context.role, "threads", threads, ready)
     finally:
         outbox.close()
         service.close()

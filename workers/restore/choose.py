@@ -1,16 +1,17 @@
 """Which snapshot a request means: one by its id, or the newest that its filter lets through and that holds its path."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from config.errors import StrongroomError
+from crypto.job import ANY, ListSpec, RestoreSpec, SnapshotFilter
 from repository.catalog import read_manifest
 from repository.errors import FormatError, ObjectMissing, RepositoryError
 from repository.manifest import Snapshot
 from repository.retention import admits
 from workers.restore.select import Selection
-from workers.restore.session import LATEST, NoSuchSnapshot, RestoreSession
+from workers.restore.session import LATEST, NoSuchSnapshot, RestoreSession, WrongSpec
 
 _MAX_TOLD: Final = 8
 """Paths that a message names."""
@@ -38,25 +39,19 @@ def choose(session: RestoreSession, alive: Callable[[], None]) -> Snapshot:
         StoreError, KeyRefused, KeyBrokerSilent: that cannot be told.
     """
     spec = session.spec
+    if not isinstance(spec, RestoreSpec | ListSpec):
+        raise WrongSpec("this job is about no single snapshot")
     without: set[bytes] = set()
     if spec.snapshot != LATEST:
         snapshot = session.snapshot(spec.snapshot)
-        if not _holds(session, snapshot, without):
+        if not holds(session, snapshot, spec.path, without):
             raise _no_such_path(
                 f"{os.fsdecode(spec.path)!r} is not in snapshot {_short(snapshot)}, which has", snapshot
             )
         return snapshot
-    found = session.snapshots(_raise_damaged)
-    if not found:
-        raise NoSuchSnapshot("the vault has no snapshots yet", remedy="make one with `strongroom backup`")
-    meant = [each for each in found if admits(spec.filter, each)]
-    if not meant:
-        raise NoSuchSnapshot(
-            "no snapshot of this vault has that host, those tags and those paths",
-            remedy="see which there are with `strongroom snapshots`",
-        )
+    meant = admitted(session.snapshots(_raise_damaged), spec.filter)
     for snapshot in reversed(meant):
-        if _holds(session, snapshot, without):
+        if holds(session, snapshot, spec.path, without):
             return snapshot
         alive()
     raise _no_such_path(
@@ -64,13 +59,40 @@ def choose(session: RestoreSession, alive: Callable[[], None]) -> Snapshot:
     )
 
 
-def _holds(session: RestoreSession, snapshot: Snapshot, without: set[bytes]) -> bool:
-    """Whether the wanted path, or anything below it, is in a snapshot.
+def admitted(found: Sequence[Snapshot], wanted: SnapshotFilter) -> list[Snapshot]:
+    """Those that a filter lets through; at least one.
+
+    Raises:
+        NoSuchSnapshot: there is none.
+    """
+    if not found:
+        raise NoSuchSnapshot("the vault has no snapshots yet", remedy="make one with `strongroom backup`")
+    meant = [each for each in found if admits(wanted, each)]
+    if not meant:
+        raise NoSuchSnapshot(
+            "no snapshot of this vault has that host, those tags and those paths",
+            remedy="see which there are with `strongroom snapshots`",
+        )
+    return meant
+
+
+def named(session: RestoreSession, name: str, wanted: SnapshotFilter = ANY) -> Snapshot:
+    """The snapshot of an id, of the beginning of one, or of `latest`: the newest that the filter lets through.
+
+    Raises:
+        NoSuchSnapshot, LatestUnknown, RepositoryError: as `choose`.
+    """
+    if name == LATEST:
+        return admitted(session.snapshots(_raise_damaged), wanted)[-1]
+    return session.snapshot(name)
+
+
+def holds(session: RestoreSession, snapshot: Snapshot, path: bytes, without: set[bytes]) -> bool:
+    """Whether a path, or anything below it, is in a snapshot.
 
     Args:
         without: ids of manifests known to hold nothing of it; snapshots share most of theirs.
     """
-    path = session.spec.path
     if not path:
         return True
     below = Selection(path)

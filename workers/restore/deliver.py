@@ -30,7 +30,8 @@ def deliver_segment(session: RestoreSession, reporter: Reporter, snapshot_id: st
     """
     writer = ParcelWriter(session, reporter, number)
     writer.pace.require_wanted()
-    snapshot, ref = _planned(session, snapshot_id, number)
+    snapshot, refs = _planned(session, snapshot_id, number)
+    ref = refs[number]
     try:
         manifest = read_manifest(session.store, session.vault, session.keys, ref)
     except RepositoryError as error:
@@ -44,16 +45,18 @@ def deliver_segment(session: RestoreSession, reporter: Reporter, snapshot_id: st
     for group in in_letters(torn) if torn else ():
         reporter.note(notes.SegmentDone(number, writer.sequence, (), count, snapshot.id, group))
     reporter.report(report.SEGMENT, segment=number)
+    if session.in_order and number + 1 < len(refs):
+        session.wake_segment(snapshot.id, number + 1)
 
 
-def _planned(session: RestoreSession, snapshot_id: str, number: int) -> tuple[Snapshot, ManifestRef]:
+def _planned(session: RestoreSession, snapshot_id: str, number: int) -> tuple[Snapshot, list[ManifestRef]]:
     try:
         planned = session.planned(snapshot_id)
     except NoSuchSnapshot as error:
         raise Stray("there is no such snapshot") from error
     if not 0 <= number < len(planned.refs):
         raise Stray("this restore has no such segment")
-    return planned.snapshot, planned.refs[number]
+    return planned.snapshot, planned.refs
 
 
 def _torn(session: RestoreSession, snapshot: Snapshot, manifest: Manifest, named: set[bytes]) -> list[Note]:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from config.errors import StrongroomError
 from config.home import OWNER_ONLY_DIR
-from crypto.job import ListSpec, RestoreSpec
+from config.queues import RESTORE_SEGMENT
+from crypto.job import FindSpec, Reading, RestoreSpec
 from repository.buffers import Reused
 from repository.catalog import read_snapshot, read_snapshots
 from repository.errors import RepositoryError
@@ -86,16 +87,16 @@ class RestoreSession:
     Raises:
         StoreError: the repository or the delivery area cannot be reached.
         ForeignDelivery: the delivery area is not one of this installation.
-        WrongSpec: the job is neither a restore nor a listing.
+        WrongSpec: the job is none of a restore worker's.
     """
 
     def __init__(self, own: RestoreProcess, job: Job, send: Send, on_wait: OnWait = unheard) -> None:
         spec = job.spec
-        if not isinstance(spec, RestoreSpec | ListSpec):
-            raise WrongSpec("this job is no restore")
+        if not isinstance(spec, Reading):
+            raise WrongSpec("this job reads nothing")
         self.own = own
         self.job = job
-        self.spec: RestoreSpec | ListSpec = spec
+        self.spec: Reading = spec
         self.send = send
         self.vault = job.vault
         self.store: ReadStore = open_reader(spec.repo, own.process.settings.store, on_wait=on_wait)
@@ -146,6 +147,15 @@ class RestoreSession:
             self.look_again()
         return index
 
+    def wake_segment(self, snapshot: bytes, number: int) -> None:
+        """Wake a worker for one segment of the restore."""
+        self.send(RESTORE_SEGMENT, *self.job.texts(), snapshot.hex(), number)
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the requester takes segment after segment, and its own time."""
+        return isinstance(self.spec, RestoreSpec) and self.spec.in_order
+
     def look_again(self) -> None:
         """Have the index as it is now: a prune may have moved a chunk, and removed the pack that it was in."""
         struck = self.own.struck = read_struck(
@@ -160,7 +170,7 @@ class RestoreSession:
         spec = self.spec
         if isinstance(spec, RestoreSpec):
             return Selection(spec.path, spec.includes, spec.excludes)
-        return Selection(spec.path)
+        return Selection(b"" if isinstance(spec, FindSpec) else spec.path)
 
     def segments(self, snapshot: Snapshot) -> list[ManifestRef]:
         """The manifests that can hold something wanted: the restore's segments, numbered from 0.

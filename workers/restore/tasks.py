@@ -2,14 +2,16 @@
 
 from typing import cast
 
-from config.queues import LIST, PLAN_RESTORE, RESTORE_SEGMENT
-from crypto.job import ListSpec, RestoreSpec
+from config.queues import DIFF, FIND, LIST, PLAN_RESTORE, RESTORE_SEGMENT
+from crypto.job import DiffSpec, FindSpec, ListSpec, RestoreSpec
 from workers.admission import Job
 from workers.app import app_for
 from workers.duty import Duties
 from workers.process import Process
 from workers.reporting import Reporter
 from workers.restore.deliver import deliver_segment
+from workers.restore.diff import diff
+from workers.restore.find import find
 from workers.restore.session import RestoreProcess, RestoreSession
 from workers.restore.steps import list_snapshot, plan_restore
 from workers.role import RoleContext
@@ -37,12 +39,20 @@ def run(context: RoleContext) -> None:
     def listing(job: Job, reporter: Reporter, rest: Rest) -> None:
         list_snapshot(session(job, reporter), reporter)
 
+    def search(job: Job, reporter: Reporter, rest: Rest) -> None:
+        find(session(job, reporter), reporter)
+
+    def comparison(job: Job, reporter: Reporter, rest: Rest) -> None:
+        diff(session(job, reporter), reporter)
+
     def plan(job: Job, reporter: Reporter, rest: Rest) -> None:
         plan_restore(session(job, reporter), reporter)
 
     duties.add(PLAN_RESTORE, RestoreSpec, plan)
     duties.add(RESTORE_SEGMENT, RestoreSpec, segment, str, int)
     duties.add(LIST, ListSpec, listing)
+    duties.add(FIND, FindSpec, search)
+    duties.add(DIFF, DiffSpec, comparison)
     serve(
         app,
         context.role,

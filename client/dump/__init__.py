@@ -1,0 +1,1 @@
+"""What a restore delivers, as one stream: a file's content, or a folder as an archive."""
