@@ -18,6 +18,7 @@ Result = Mapping[str, Any]
 def show(found: Result) -> None:
     """Print it: problems on standard error, then the numbers, the losses, and the verdict."""
     _tell_problems(found.get("problems", ()), int(found.get("errors", 0)))
+    tell_hidden(found)
     summary(_numbers(found))
     losses = list(found.get("losses", ()))
     for loss in losses[:MAX_PATHS]:
@@ -33,6 +34,43 @@ def show(found: Result) -> None:
 def last_line(found: Result) -> str:
     """The verdict, in one line."""
     return _damaged(found) if found.get("errors") else _good(found)
+
+
+def tell_hidden(found: Result) -> None:
+    """Name on standard error the snapshots that delete markers hide, or say that they cannot be seen."""
+    hidden = found.get("hidden", 0)
+    if hidden is None:
+        click.echo(
+            "whether snapshots are hidden is not known: the maintenance role may not list versions (docs/s3.md)",
+            err=True,
+        )
+    elif hidden:
+        ids = " ".join(str(each)[:_ID] for each in list(found.get("hidden_snapshots", ()))[:MAX_PATHS])
+        what = count(int(hidden), "snapshot")
+        click.echo(
+            f"hidden by delete markers, by `forget` or by somebody else: {what}: {shown(ids)}", err=True
+        )
+
+
+def extended_line(found: Result) -> str:
+    """The verdict on an extension of locks, in one line."""
+    locked = int(found.get("extended", 0)) + int(found.get("left", 0))
+    done = f"{count(locked, 'object')} that the snapshots need {'is' if locked == 1 else 'are'} locked"
+    if found.get("verdict") == "extended":
+        return f"all is well: {done}, {found.get('extended', 0)} of them for longer than before"
+    wrong = (
+        ("missing", "needed and missing: {}", "object"),
+        ("unreadable", "not to be read, so that everything was extended: {}", "object"),
+        (
+            "hidden_newest",
+            "hidden and newer than all others, so that everything was extended: {}",
+            "snapshot",
+        ),
+    )
+    said = [text.format(count(int(found[name]), noun)) for name, text, noun in wrong if found.get(name)]
+    return "; ".join(
+        [f"INCOMPLETE: {done}", *said, "next: run `strongroom check`, and bring back what was removed"]
+    )
 
 
 def count(number: int, noun: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
-from repository.store import ReadStore
+from repository.store import ReadStore, Version
 
 WIDTH = 8
 """Objects under way or waiting to be taken: so many are in memory at once."""
@@ -79,3 +79,7 @@ class _Ahead:
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """See ReadStore."""
         return self._inner.list(prefix, after)
+
+    def versions(self, prefix: str) -> Sequence[Version]:
+        """See ReadStore."""
+        return self._inner.versions(prefix)

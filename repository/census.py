@@ -60,6 +60,8 @@ class PackTable:
     def __init__(self) -> None:
         self._ids = bytearray()
         self.sizes = array("Q")
+        self.epochs: set[int] = set()
+        """That their chunks are sealed in."""
         self.marks = bytearray()
 
     def __len__(self) -> int:
@@ -69,6 +71,7 @@ class PackTable:
         """Its number."""
         self._ids += summary.id
         self.sizes.append(summary.size)
+        self.epochs.add(summary.epoch)
         self.marks.append(0)
         return len(self.marks) - 1
 

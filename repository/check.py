@@ -21,10 +21,11 @@ from repository.census import CHOSEN, IN_MEMORY, MISSING, OTHER_SIZE, REPEATED, 
 from repository.damage import Damage, lose, name_losses
 from repository.errors import FormatError, ObjectDamaged, ObjectMissing, RepositoryError
 from repository.findings import Findings, Loss, Problem
+from repository.hidden import NOTHING_HIDDEN, TOLD_FOR_S, Hidden, hidden_snapshots
 from repository.readdata import PackReader, ReadCounts
 from repository.sampling import choose
-from repository.usage import Keyed, Subject, enter_uses, indexed_packs, snapshots
-from repository.vault import epochs, read_config, read_key_record
+from repository.usage import Keyed, NotedKeys, Subject, enter_uses, indexed_packs, snapshots
+from repository.vault import FIRST_EPOCH, epochs, read_config, read_key_record
 from repository.walk import Progress, Walk, common
 
 _AT_ONCE: Final = 256
@@ -49,6 +50,8 @@ EVERYTHING: Final = Reading(data=True)
 
 class CheckReport(NamedTuple):
     """What was found. What is unused is not wrong: a running job may need it, or `prune` removes it.
+
+    Nor is a snapshot that is hidden, unless it is newer than all others; then it is a problem as well.
 
     Attributes:
         problems: those that are named; `found` counts them all.
@@ -76,6 +79,7 @@ class CheckReport(NamedTuple):
     unused_bytes: int
     unused_chunks: int
     unused_manifests: int
+    hidden: Hidden = NOTHING_HIDDEN
 
 
 class _Stored(NamedTuple):
@@ -103,6 +107,7 @@ def check(
     *,
     parallel: int = 4,
     in_memory: int = IN_MEMORY,
+    told_for_s: float = TOLD_FOR_S,
 ) -> CheckReport:
     """Check a whole repository.
 
@@ -111,6 +116,7 @@ def check(
         progress: told how far it is, all the time.
         parallel: requests to the store at once, where they do not depend on each other.
         in_memory: bytes to compare before the disk is used.
+        told_for_s: see `hidden_snapshots`.
 
     Raises:
         StoreError: the store does not answer, so that nothing can be said.
@@ -119,24 +125,29 @@ def check(
     """
     walk = Walk(progress)
     with scratch(folder) as room, Census(room, walk, in_memory) as census:
-        return _Check(subject, census, walk, parallel).run(reading)
+        found = _Check(subject, census, walk, parallel)
+        return found.run(reading, hidden_snapshots(subject.store, told_for_s))
 
 
 class _Check:
     """One check."""
 
     def __init__(self, subject: Subject, census: Census, walk: Walk, parallel: int) -> None:
-        self._subject = subject
+        self._keys = NotedKeys(subject.keys)
+        self._subject = subject._replace(keys=self._keys)
         self._census = census
         self._walk = walk
         self._parallel = parallel
         self._findings = Findings()
         self._damage = Damage(census.packs, self._findings)
         self._key_of = Keyed().key_of
+        self._closed = 0
 
-    def run(self, reading: Reading) -> CheckReport:
+    def run(self, reading: Reading, hidden: Hidden) -> CheckReport:
         store, findings, walk = self._subject.store, self._findings, self._walk
-        _check_vault(self._subject, findings)
+        self._check_vault()
+        for name in hidden.newest:
+            findings.add(name, "it is hidden by a delete marker, and no snapshot that is left is newer")
         # Snapshots first: what those of them need was there before they were, whatever is stored meanwhile.
         committed = list(store.list(layout.SNAPSHOTS))
         objects = list(store.list(layout.INDEX))
@@ -144,15 +155,17 @@ class _Check:
         self._learn_index(objects, places=not reading.data)
         stored = self._look_at_packs()
         read = self._read_data(objects, reading.subset) if reading.data else ReadCounts()
-        found = snapshots(self._subject, committed, self._on_damaged)
+        found = snapshots(self._subject, committed, self._on_closed)
         on_lost = partial(lose, self._subject, self._damage)
         good = enter_uses(self._subject, found, self._census, walk, self._key_of, on_lost)
+        self._check_deks()
         compared = self._compare()
         name_losses(self._subject, committed, self._damage, self._key_of, walk)
-        return self._report(stored, read, good, compared, len(committed), len(objects))
+        report = self._report(stored, read, good, compared, len(objects))
+        return report._replace(hidden=hidden)
 
     def _report(
-        self, stored: _Stored, read: ReadCounts, good: int, compared: _Compared, committed: int, objects: int
+        self, stored: _Stored, read: ReadCounts, good: int, compared: _Compared, objects: int
     ) -> CheckReport:
         packs = self._census.packs
         manifests, unused_manifests = self._count_manifests()
@@ -166,7 +179,7 @@ class _Check:
             losses=self._findings.losses(),
             found=len(self._findings),
             snapshots=good,
-            damaged_snapshots=committed - good,
+            damaged_snapshots=self._closed,
             manifests=manifests,
             index_objects=objects,
             packs=stored.packs,
@@ -181,8 +194,31 @@ class _Check:
             unused_manifests=unused_manifests,
         )
 
+    def _check_vault(self) -> None:
+        try:
+            read_config(*self._subject)
+        except RepositoryError as error:
+            self._findings.add(layout.CONFIG, error.message)
+        self._check_key(CHUNK_ID_PURPOSE, 0, layout.CHUNK_ID_KEY)
+
+    def _check_deks(self) -> None:
+        """The wrapped keys of all epochs that are listed or that anything is sealed in, whatever a cache holds."""
+        sealed = self._keys.epochs | self._census.packs.epochs
+        for epoch in sorted({FIRST_EPOCH, *sealed, *epochs(self._subject.store)}):
+            self._check_key(DEK, epoch, layout.dek_name(epoch))
+
+    def _check_key(self, purpose: str, epoch: int, name: str) -> None:
+        try:
+            read_key_record(self._subject.store, self._subject.vault, purpose, epoch)
+        except RepositoryError as error:
+            self._findings.add(name, error.message)
+
     def _on_damaged(self, name: str, error: RepositoryError) -> None:
         self._findings.add(name, error.message)
+
+    def _on_closed(self, name: str, error: RepositoryError) -> None:
+        self._closed += 1
+        self._on_damaged(name, error)
 
     def _learn_index(self, objects: list[str], *, places: bool) -> None:
         census = self._census
@@ -294,18 +330,3 @@ class _Check:
         names = map(layout.manifest_name, self._census.sorted_manifests())
         good = sum(1 for _ in common(self._subject.store.list(layout.MANIFESTS), names))
         return needed, there - good
-
-
-def _check_vault(subject: Subject, findings: Findings) -> None:
-    store, vault, keys = subject
-    try:
-        read_config(store, vault, keys)
-    except RepositoryError as error:
-        findings.add(layout.CONFIG, error.message)
-    wanted = [(CHUNK_ID_PURPOSE, 0, layout.CHUNK_ID_KEY)]
-    wanted += [(DEK, epoch, layout.dek_name(epoch)) for epoch in epochs(store)]
-    for purpose, epoch, name in wanted:
-        try:
-            read_key_record(store, vault, purpose, epoch)
-        except RepositoryError as error:
-            findings.add(name, error.message)

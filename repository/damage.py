@@ -90,9 +90,12 @@ class Damage:
     def judge(self, chunk: Chunk) -> None:
         """Remember what is wrong with a chunk that is used.
 
-        One that is in several packs is flawed if it is in any: which of them a restore reads is its own choice.
+        One that is in several packs is lost if it is flawed in all of them: a restore looks into the others.
         """
-        blame = self._blame(chunk)
+        blame, whole = self._blame(chunk)
+        if blame is not None and whole:
+            self.findings.add(*self._words(chunk.id, blame))
+            blame = None
         for key, length in chunk.uses:
             wrong = blame or next(
                 ((number, OTHER_LENGTH) for number, raw, _ in chunk.places if raw != length), None
@@ -101,15 +104,19 @@ class Damage:
                 self.findings.add(*self._words(chunk.id, wrong))
                 self._remember(key, chunk.id, wrong)
 
-    def _blame(self, chunk: Chunk) -> _Blame | None:
+    def _blame(self, chunk: Chunk) -> tuple[_Blame | None, bool]:
+        """What is wrong with the chunk in the first pack where anything is, and whether it is whole in another."""
         if not chunk.places:
-            return -1, NO_PACK
+            return (-1, NO_PACK), False
+        blames = list(self._flaws(chunk))
+        return (blames[0] if blames else None), len(blames) < len(chunk.places)
+
+    def _flaws(self, chunk: Chunk) -> Iterator[_Blame]:
         for number, _, flaw in chunk.places:
             if self._packs.marks[number] & (MISSING | OTHER_SIZE):
-                return number, 0
-            if flaw:
-                return number, flaw
-        return None
+                yield number, 0
+            elif flaw:
+                yield number, flaw
 
     def _words(self, chunk_id: bytes, blame: _Blame) -> tuple[str, str]:
         number, flaw = blame

@@ -26,7 +26,7 @@ from repository.errors import (
     StoreUnreachable,
     StoreUnsupported,
 )
-from repository.store import check_name, check_prefix, check_within
+from repository.store import Version, check_name, check_prefix, check_within
 
 TEMPORARY = ".upload-"
 _FOLDER_MODE = 0o700
@@ -119,6 +119,11 @@ class DirectoryReader:
         """See ReadStore."""
         check_prefix(prefix)
         return self._below(prefix, after)
+
+    def versions(self, prefix: str) -> Sequence[Version]:
+        """See ReadStore. A folder keeps none."""
+        check_prefix(prefix)
+        return ()
 
     def _below(self, prefix: str, after: str) -> Iterator[str]:
         with translated(prefix):

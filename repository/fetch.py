@@ -29,6 +29,7 @@ class Fetched(NamedTuple):
     codec: int
     raw_len: int
     payload: memoryview
+    epoch: int
 
 
 class FetchFailure(NamedTuple):
@@ -92,6 +93,8 @@ class Fetcher:
     def fetch(self, chunk_ids: Iterable[bytes]) -> Iterator[Fetched | FetchFailure]:
         """Each of the chunks once: pack by pack in the order of first need, by offset within a pack.
 
+        What is missing or damaged in one pack comes last, from another pack that holds it, if there is one.
+
         Raises:
             StoreError: the store does not answer or does not let us; nothing is said about the chunks.
             StrongroomError: the key ring has no key any more.
@@ -102,15 +105,35 @@ class Fetcher:
                 found.append((chunk_id, self._index.locate(chunk_id)))
             except ChunkMissing as error:
                 yield FetchFailure(chunk_id, error)
-        yield from self.fetch_at(found)
+        self._used = 0
+        failures: dict[bytes, FetchFailure] = {}
+        left: dict[bytes, list[Location]] = {}
+        while found:
+            now, found = dict(found), []
+            for got in self._fetch_at(now.items()):
+                if isinstance(got, Fetched):
+                    yield got
+                    continue
+                chunk_id = got.chunk_id
+                if chunk_id not in failures:
+                    failures[chunk_id] = got
+                    places = self._index.places(chunk_id)
+                    left[chunk_id] = [place for place in places if place.pack != now[chunk_id].pack]
+                if left[chunk_id]:
+                    found.append((chunk_id, left[chunk_id].pop(0)))
+                else:
+                    yield failures[chunk_id]
 
     def fetch_at(self, places: Iterable[tuple[bytes, Location]]) -> Iterator[Fetched | FetchFailure]:
-        """Like `fetch`, from places that the caller knows.
+        """Like `fetch`, from places that the caller knows and no others.
 
         Raises:
             StoreError, StrongroomError: as `fetch`.
         """
         self._used = 0
+        yield from self._fetch_at(places)
+
+    def _fetch_at(self, places: Iterable[tuple[bytes, Location]]) -> Iterator[Fetched | FetchFailure]:
         packs: dict[bytes, list[_Wanted]] = {}
         for chunk_id, at in places:
             packs.setdefault(at.pack, []).append(_Wanted(at.offset, chunk_id, at))
@@ -150,7 +173,7 @@ class Fetcher:
         except SealBroken as error:
             return _failure(wanted, error)
         self._used += length
-        return Fetched(wanted.chunk_id, at.codec, at.raw_len, plain[:length])
+        return Fetched(wanted.chunk_id, at.codec, at.raw_len, plain[:length], at.epoch)
 
 
 def _coalesced(wanted: list[_Wanted]) -> Iterator[list[_Wanted]]:

@@ -63,8 +63,16 @@ class ChunkIndex(Protocol):
         """Where the chunk is, or ChunkMissing."""
         ...
 
+    def places(self, chunk_id: bytes) -> list[Location]:
+        """Every place of the chunk that is known; the one that `locate` gives comes first."""
+        ...
+
     def knows_pack(self, pack_id: bytes) -> bool:
         """Whether the pack's table is in the index."""
+        ...
+
+    def indexed_packs(self) -> Iterator[bytes]:
+        """Ids of the packs that index objects name, ascending."""
         ...
 
     def unindexed_pack_of(self, chunk_id: bytes) -> PackSummary | None:
@@ -128,6 +136,19 @@ class Index:
                 chunk_id=chunk_id,
                 remedy="run `strongroom check`",
             )
+        return self._location(number)
+
+    def places(self, chunk_id: bytes) -> list[Location]:
+        """Every place of the chunk, in the order of learning. Looks through all records: only for what is lost."""
+        found: list[Location] = []
+        at = self._records.find(chunk_id)
+        while at >= 0:
+            if at % RECORD.size == 0:
+                found.append(self._location(at // RECORD.size))
+            at = self._records.find(chunk_id, at + 1)
+        return found
+
+    def _location(self, number: int) -> Location:
         _, offset, sealed, raw, codec = RECORD.unpack_from(self._records, number * RECORD.size)
         pack = self._packs[self._pack_of[number]]
         return Location(pack.id, pack.epoch, offset, sealed, raw, codec)
@@ -151,6 +172,10 @@ class Index:
     def knows_pack(self, pack_id: bytes) -> bool:
         """Whether the pack's table is in the index."""
         return pack_id in self._known
+
+    def indexed_packs(self) -> Iterator[bytes]:
+        """Ids of the packs that index objects name, ascending."""
+        return iter(sorted(self._known.difference(self._unindexed)))
 
     def unindexed_pack_of(self, chunk_id: bytes) -> PackSummary | None:
         """The pack that a contained chunk is in, if no index object names that pack yet.
@@ -331,6 +356,7 @@ def adopt_packs(
     index: ChunkIndex,
     on_damaged: OnDamaged,
     struck: Struck = NOTHING_STRUCK,
+    names: Iterable[str] | None = None,
 ) -> list[PackSummary]:
     """Learn, from their own tables, the packs that no index object names: what an attempt that died left.
 
@@ -339,6 +365,7 @@ def adopt_packs(
     Args:
         on_damaged: told the name and the error of each pack that cannot be used.
         struck: packs that are going, and are left alone.
+        names: the listing of packs; without it, one is made.
 
     Returns:
         The tables learnt.
@@ -347,7 +374,7 @@ def adopt_packs(
         StoreError: the listing failed.
     """
     adopted = []
-    for name in store.list(layout.PACKS):
+    for name in store.list(layout.PACKS) if names is None else names:
         try:
             pack_id = layout.id_of(name)
             if pack_id in struck.packs or index.knows_pack(pack_id):

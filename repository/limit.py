@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing_extensions import Buffer
 
 from config.settings import StoreSettings
-from repository.store import PruneStore, ReadStore, WriteStore
+from repository.store import PruneStore, ReadStore, Version, WriteStore
 
 
 @dataclass
@@ -93,6 +93,11 @@ class LimitedReader:
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """See ReadStore. Not counted: a listing may stay open for long."""
         return self._reader.list(prefix, after)
+
+    def versions(self, prefix: str) -> Sequence[Version]:
+        """See ReadStore."""
+        with self._limits.operating():
+            return self._reader.versions(prefix)
 
 
 class LimitedWriter(LimitedReader):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from typing_extensions import Buffer
 
 from repository.errors import RepositoryError
-from repository.store import PruneStore, ReadStore, WriteStore
+from repository.store import PruneStore, ReadStore, Version, WriteStore
 
 
 class Measured(NamedTuple):
@@ -92,6 +92,11 @@ class MeasuredReader:
             names = self._reader.list(prefix, after)
             first = next(names, None)
         return iter(()) if first is None else _joined(first, names)
+
+    def versions(self, prefix: str) -> Sequence[Version]:
+        """See ReadStore."""
+        with self._meter.measuring("list"):
+            return self._reader.versions(prefix)
 
 
 class MeasuredWriter(MeasuredReader):

@@ -10,34 +10,45 @@ from repository import layout
 from repository.cache.scratch import scratch
 from repository.census import IN_MEMORY, USED, Census
 from repository.errors import RepositoryError
+from repository.hidden import TOLD_FOR_S, Hidden, hidden_snapshots
 from repository.manifest import ManifestRef
 from repository.store import ReadStore
-from repository.usage import Keyed, Subject, enter_uses, indexed_packs, snapshots
-from repository.walk import Walk, common
+from repository.usage import Keyed, NotedKeys, Subject, enter_uses, indexed_packs, snapshots
+from repository.vault import FIRST_EPOCH
+from repository.walk import Walk, joined
 
 
 class Needed(NamedTuple):
     """Names in the order of the layout, and whether they are certain.
 
     Attributes:
-        names: of objects that were there when they were listed; listed as they are taken.
+        names: of what is needed, whether it is there or not; listed as they are taken.
         unreadable: how many objects could not be read. What they refer to is not known, so everything is needed then.
+        hidden: snapshots that cannot be seen. If one is newer than all others, everything is needed as well.
     """
 
     names: Iterator[str]
     unreadable: int
+    hidden: Hidden
 
 
 @contextmanager
-def needed(subject: Subject, folder: Path, walk: Walk, in_memory: int = IN_MEMORY) -> Iterator[Needed]:
+def needed(
+    subject: Subject,
+    folder: Path,
+    walk: Walk,
+    in_memory: int = IN_MEMORY,
+    told_for_s: float = TOLD_FOR_S,
+) -> Iterator[Needed]:
     """What the snapshots of a vault need: configuration, keys, index, and their own manifests and packs.
 
-    A chunk that is in several packs needs them all: which of them a restore reads is its own choice.
+    A chunk that is in several packs needs them all: a restore tries one after the other.
 
     Args:
         folder: where room may be taken on a local disk while the block runs.
         walk: told how far it is, but for the names.
         in_memory: bytes to compare before the disk is used.
+        told_for_s: see `hidden_snapshots`.
 
     Raises:
         StoreError: the store does not answer.
@@ -54,9 +65,11 @@ def needed(subject: Subject, folder: Path, walk: Walk, in_memory: int = IN_MEMOR
         nonlocal unreadable
         unreadable += 1
 
-    store = subject.store
+    store, keys = subject.store, NotedKeys(subject.keys)
+    subject = subject._replace(keys=keys)
     with scratch(folder) as room, Census(room, walk, in_memory) as census:
         # Snapshots first: what those of them need was there before they were.
+        hidden = hidden_snapshots(store, told_for_s)
         committed = list(store.list(layout.SNAPSHOTS))
         objects = list(store.list(layout.INDEX))
         walk.expect(len(committed) + len(objects))
@@ -65,7 +78,9 @@ def needed(subject: Subject, folder: Path, walk: Walk, in_memory: int = IN_MEMOR
                 census.add_places(census.add_pack(summary), summary.records, {})
         enter_uses(subject, snapshots(subject, committed, on_damaged), census, walk, Keyed().key_of, on_lost)
         unreadable += _mark_used(census)
-        yield Needed(_names(store, census, everything=unreadable > 0), unreadable)
+        epochs = {FIRST_EPOCH} | keys.epochs | census.packs.epochs
+        everything = unreadable > 0 or bool(hidden.newest)
+        yield Needed(_names(store, census, epochs, everything=everything), unreadable, hidden)
 
 
 def _mark_used(census: Census) -> int:
@@ -80,7 +95,7 @@ def _mark_used(census: Census) -> int:
     return homeless
 
 
-def _names(store: ReadStore, census: Census, *, everything: bool) -> Iterator[str]:
+def _names(store: ReadStore, census: Census, epochs: set[int], *, everything: bool) -> Iterator[str]:
     marks = census.packs.marks
     used = (
         layout.pack_name(pack_id)
@@ -89,7 +104,9 @@ def _names(store: ReadStore, census: Census, *, everything: bool) -> Iterator[st
     )
     manifests = map(layout.manifest_name, census.sorted_manifests())
     yield layout.CONFIG
-    yield from chain(store.list(layout.KEYS), store.list(layout.SNAPSHOTS), store.list(layout.INDEX))
+    # What is required counts, and not only what is listed: a name that somebody hid must be missed.
+    keys = [layout.CHUNK_ID_KEY, *map(layout.dek_name, sorted(epochs))]
+    yield from joined(store.list(layout.KEYS), keys)
+    yield from chain(store.list(layout.SNAPSHOTS), store.list(layout.INDEX))
     for prefix, wanted in ((layout.MANIFESTS, manifests), (layout.PACKS, used)):
-        listed = store.list(prefix)
-        yield from listed if everything else common(listed, wanted)
+        yield from joined(store.list(prefix), wanted) if everything else wanted

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias, TypeVar
 from typing_extensions import Buffer
 
 from repository.errors import ObjectExists, RepositoryError, StoreUnreachable
-from repository.store import PruneStore, ReadStore, WriteStore, check_prefix
+from repository.store import PruneStore, ReadStore, Version, WriteStore, check_prefix
 
 RETRYABLE: tuple[type[RepositoryError], ...] = (StoreUnreachable,)
 """Everything else is permanent: the same call would fail again, or its object is not to be trusted."""
@@ -102,6 +102,10 @@ class RetryingReader:
         """See ReadStore. A listing that breaks off goes on after the last name that it gave."""
         check_prefix(prefix)
         return self._names(prefix, after)
+
+    def versions(self, prefix: str) -> Sequence[Version]:
+        """See ReadStore."""
+        return self._policy.run(lambda _: self._reader.versions(prefix))
 
     def _names(self, prefix: str, after: str) -> Iterator[str]:
         names: Iterator[str] | None = None

@@ -7,7 +7,7 @@ in `tests/repository/test_store_contract.py`.
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from typing_extensions import Buffer
 
@@ -15,6 +15,22 @@ from repository.errors import InvalidName, ObjectDamaged
 
 MAX_NAME = 200
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*(/[a-z0-9][a-z0-9-]*)*")
+
+
+class Version(NamedTuple):
+    """A version of an object, or a delete marker.
+
+    Attributes:
+        name: of the object.
+        time_s: when it was written, seconds since 1970 as the store counts them.
+        size: bytes; -1 of a delete marker.
+        latest: whether it is what a reader of that name sees.
+    """
+
+    name: str
+    time_s: float
+    size: int
+    latest: bool
 
 
 class ReadStore(Protocol):
@@ -63,6 +79,14 @@ class ReadStore(Protocol):
         Args:
             prefix: the folder.
             after: a name that a listing gave: only greater ones, to go on where it broke off.
+        """
+        ...
+
+    def versions(self, prefix: str) -> Sequence[Version]:
+        """All versions and delete markers below `prefix`, in no order; nothing where no versions are kept.
+
+        Raises:
+            StoreDenied: whoever reads may not list versions.
         """
         ...
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from crypto import canonical
+from crypto.secret import SecretKey
 from repository import layout
 from repository.access import KeyRing, VaultId
 from repository.catalog import is_damage, manifests_ahead, read_manifest, read_snapshot
@@ -27,6 +28,24 @@ class Subject(NamedTuple):
     store: ReadStore
     vault: VaultId
     keys: KeyRing
+
+
+class NotedKeys:
+    """A key ring that remembers of which epochs it gave the DEK: those that what was read is sealed in."""
+
+    def __init__(self, keys: KeyRing) -> None:
+        self._keys = keys
+        self.epochs: set[int] = set()
+
+    def dek(self, epoch: int) -> SecretKey:
+        """See KeyRing."""
+        key = self._keys.dek(epoch)
+        self.epochs.add(epoch)
+        return key
+
+    def chunk_id_key(self) -> SecretKey:
+        """See KeyRing."""
+        return self._keys.chunk_id_key()
 
 
 class Keyed:

@@ -1,6 +1,9 @@
 """How far a long look at a repository is, told on the way: so that a person sees it, and its lease is renewed."""
 
 from collections.abc import Callable, Iterable, Iterator
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from typing import Final, NamedTuple, TypeVar
 
 EVERY: Final = 4096
@@ -56,6 +59,11 @@ class Walk:
             if not number % EVERY:
                 self.alive()
             yield item
+
+
+def joined(names: Iterable[str], wanted: Iterable[str]) -> Iterator[str]:
+    """The names of either, each once; both are in ascending order, and neither is held."""
+    return map(itemgetter(0), groupby(merge(names, wanted)))
 
 
 def common(names: Iterable[str], wanted: Iterator[str]) -> Iterator[str]:

@@ -1,18 +1,21 @@
 """`strongroom lock extend`."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from client.arguments import has_lock
+from client.checked import extended_line, tell_hidden
 from client.errors import BadArgument, JobFailed
 from client.installation import Installation
 from client.job import Job
-from client.output import EXIT_INCOMPLETE, json_line, json_option, summary
+from client.output import EXIT_INCOMPLETE, json_line, json_option, shown, summary
 from client.progress import OBJECTS, Tally, meter
 from client.session import open_session
 from crypto import job as jobs
+
+_SHOWN: Final = ("extended", "left", "missing", "unreadable", "hidden", "seconds", "kms_calls")
 
 
 @click.group()
@@ -27,6 +30,7 @@ def command() -> None:
 def extend(ctx: click.Context, vault: str, as_json: bool) -> None:
     """Lock every object that a snapshot of VAULT needs for the vault's whole retention from now on.
 
+    The last line says whether all is well; the exit code is 3 when something is missing, cannot be read or is hidden.
     What is locked for most of it already is left as it is. A scheduler that runs all the time does this by itself.
     """
     installation = Installation.open()
@@ -51,7 +55,11 @@ def extend(ctx: click.Context, vault: str, as_json: bool) -> None:
         raise JobFailed("bad-outcome", "the locks are extended, but the result is not JSON") from error
     found |= {"seconds": round(finished.seconds, 3), "kms_calls": finished.kms_calls}
     if as_json:
-        click.echo(json_line(found))
+        click.echo(json_line(found | {"message": extended_line(found)}))
     else:
-        summary(found)
-    ctx.exit(EXIT_INCOMPLETE if found.get("missing") or found.get("unreadable") else 0)
+        for name in found.get("missing_objects", ()):
+            click.echo(f"{shown(str(name))}: it is missing", err=True)
+        tell_hidden(found)
+        summary({name: value for name, value in found.items() if name in _SHOWN})
+        click.echo(extended_line(found))
+    ctx.exit(0 if found.get("verdict") == "extended" else EXIT_INCOMPLETE)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.iam.roles import BACKUP, CLIENT, DELIVERY, MAINTENANCE, OBJECTS, PARCELS, REPOSITORY, RESTORE
+from deploy.iam.roles import (
+    BACKUP,
+    CLIENT,
+    DELIVERY,
+    MAINTENANCE,
+    OBJECTS,
+    PARCELS,
+    REPOSITORY,
+    RESTORE,
+)
 from deploy.iam.statement import ANYBODY, Statement, role
 
 
@@ -63,6 +72,30 @@ REPOSITORY_BUCKET: Final = (
         (f"{OBJECTS}*",),
         {"StringNotEquals": {"aws:PrincipalArn": (role("maintenance"),)}},
         principals=ANYBODY,
+    ),
+    # A stolen key must not fill the bucket with what nobody can remove for a century.
+    Statement(
+        "OnlyKnownLocks",
+        "Deny",
+        ("s3:PutObject", "s3:PutObjectRetention"),
+        (f"{OBJECTS}*",),
+        # Without the second test, whatever has no lock would have another mode.
+        {
+            "StringNotEquals": {"s3:object-lock-mode": "<lock_modes>"},
+            "Null": {"s3:object-lock-mode": "false"},
+        },
+        principals=ANYBODY,
+    ),
+    Statement(
+        "OnlyBoundedLocks",
+        "Deny",
+        ("s3:PutObject", "s3:PutObjectRetention"),
+        (f"{OBJECTS}*",),
+        {"NumericGreaterThan": {"s3:object-lock-remaining-retention-days": "<lock_days>"}},
+        principals=ANYBODY,
+    ),
+    Statement(
+        "NoLocksOnWorking", "Deny", ("s3:PutObjectRetention",), (f"{OBJECTS}jobs/*",), principals=ANYBODY
     ),
     *_given("Backup", BACKUP, REPOSITORY),
     *_given("Restore", RESTORE, REPOSITORY),

@@ -35,6 +35,8 @@ class Names:
         repository_prefix, delivery_prefix: end with a slash, or are empty.
         source_buckets: that backup workers read as a source.
         target_buckets: that the command may restore objects to.
+        lock_modes: of Object Lock, in which the repository's objects may be locked; nobody can undo COMPLIANCE.
+        lock_days: that they may be locked for at most; one more than the longest `retention` of the vaults there.
         vpc_endpoints: of KMS; when given, the CMK is used through no other.
         external_id: what the key-broker says when it assumes a role; no secret.
 
@@ -60,6 +62,8 @@ class Names:
     delivery_prefix: str = "parcels/"
     source_buckets: tuple[str, ...] = ()
     target_buckets: tuple[str, ...] = ()
+    lock_modes: tuple[str, ...] = ("GOVERNANCE",)
+    lock_days: str = "366"
     vpc_endpoints: tuple[str, ...] = ()
     external_id: str = "strongroom"
 

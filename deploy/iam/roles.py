@@ -107,6 +107,14 @@ RESTORE: Final = (
 )
 MAINTENANCE: Final = (
     LIST_REPOSITORY,
+    # What delete markers hide.
+    Statement(
+        "ListVersions",
+        "Allow",
+        ("s3:ListBucketVersions",),
+        (REPOSITORY,),
+        {"StringLike": {"s3:prefix": "<repository_prefix>*"}},
+    ),
     READ_REPOSITORY,
     Statement("SeeRetention", "Allow", ("s3:GetObjectRetention",), (f"{OBJECTS}*",)),
     Statement("ExtendLocks", "Allow", ("s3:PutObjectRetention",), (f"{OBJECTS}*",)),

@@ -2,9 +2,10 @@
 
     python -m deploy.iam.seaweedfs      # writes deploy/compose/s3/
 
-Its users have no policies of their own there: what a bucket does not allow them is denied. Two things that AWS is told
-cannot be said to it (4.48): that an object is only ever written under a free name, because it does not know
-`s3:if-none-match`; and who a role is, because it knows users only, by `aws:username`.
+Its users have no policies of their own there: what a bucket does not allow them is denied. Three things that AWS is
+told cannot be said to it (4.48): that an object is only ever written under a free name, because it does not know
+`s3:if-none-match`; in which mode and for how long it may be locked, for the same reason; and who a role is, because it
+knows users only, by `aws:username`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,14 @@ COMPOSE: Final = Names(
     delivery_bucket="delivery",
     delivery_prefix="parcels/",
 )
-UNKNOWN: Final = frozenset({"s3:if-none-match", "s3:ObjectCreationOperation"})
+UNKNOWN: Final = frozenset(
+    {
+        "s3:if-none-match",
+        "s3:ObjectCreationOperation",
+        "s3:object-lock-mode",
+        "s3:object-lock-remaining-retention-days",
+    }
+)
 """Condition keys that it does not evaluate: a statement with one would stop everybody, or nobody."""
 
 

@@ -309,9 +309,14 @@ class Update:
         """Entries of a table."""
         return self._txn.stat(self._tables[table])["entries"]
 
-    def put(self, table: bytes, items: Sequence[tuple[bytes, bytes]], *, append: bool = False) -> None:
-        """Add entries; a key that is there keeps its value. With `append` all keys are beyond the last one."""
-        self._txn.cursor(self._tables[table]).putmulti(items, dupdata=False, overwrite=False, append=append)
+    def put(self, table: bytes, items: Sequence[tuple[bytes, bytes]], *, append: bool = False) -> int:
+        """Add entries; a key that is there keeps its value. With `append` all keys are beyond the last one.
+
+        Returns:
+            How many were added.
+        """
+        cursor = self._txn.cursor(self._tables[table])
+        return cursor.putmulti(items, dupdata=False, overwrite=False, append=append)[1]
 
     def set(self, table: bytes, items: Sequence[tuple[bytes, bytes]]) -> None:
         """Add entries, in the place of those with the same key."""

@@ -82,10 +82,26 @@ class HostIndex:
         """
         return self._ask(partial(self._located, chunk_id)) or self._memory.locate(chunk_id)
 
+    def places(self, chunk_id: bytes) -> list[Location]:
+        """Every place of the chunk that is known; the one that `locate` gives comes first."""
+        on_disk = self._ask(lambda: self._disk.places(chunk_id)) or []
+        found = [each for each in on_disk if each.pack not in self._struck]
+        return found + [each for each in self._memory.places(chunk_id) if each not in found]
+
     def knows_pack(self, pack_id: bytes) -> bool:
         """Whether the pack's table is in the index."""
         found = self._ask(lambda: self._disk.knows_pack(pack_id))
         return bool(found) or self._memory.knows_pack(pack_id)
+
+    def indexed_packs(self) -> Iterator[bytes]:
+        """Ids of the packs that index objects name, ascending; fewer if the cache breaks on the way."""
+        if not self._usable:
+            yield from self._memory.indexed_packs()
+            return
+        last = b""
+        while piece := self._ask(partial(self._disk.packs, last)):
+            yield from piece
+            last = piece[-1]
 
     def unindexed_pack_of(self, chunk_id: bytes) -> PackSummary | None:
         """The pack that a contained chunk is in, if no index object names that pack yet."""

@@ -2,7 +2,8 @@
 
     chunk id 32 | number of the pack u32 | offset u32 | sealed length u32 | codec u8, raw length u24 | CRC-32
 
-The id is the key in the table, the rest its value.
+The id is the key in the table, the rest its value. A further place of a chunk has a key of its own, which comes right
+after it: the id and the number of the pack.
 """
 
 import struct
@@ -36,6 +37,12 @@ def encoded(pack: int, records: bytes) -> Iterator[bytes]:
     for chunk_id, offset, sealed, raw, codec in RECORD.iter_unpack(records):
         record = chunk_id + place(pack, offset, sealed, codec << 24 | raw)
         yield record + check(crc32(record))
+
+
+def again(chunk_id: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """The entry of a further place of a chunk, from what its value would be if it were the first."""
+    number = value[: _CHECK.size]
+    return with_check(chunk_id + number, value[: -_CHECK.size])
 
 
 def require_whole(key: bytes, value: bytes) -> None:

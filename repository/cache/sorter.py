@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from repository.cache.records import LENGTH
+from repository.cache.records import LENGTH, again
 from repository.layout import CHUNK_ID
 
 BUCKETS: Final = 4096
@@ -55,7 +55,7 @@ class Sorter:
             self._spill()
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """(chunk id, value) in the order of ids; of equal ids, the one with the lowest pack number.
+        """Keys and values in the order of keys: a chunk's id with its place, and for every further place its `again`.
 
         Raises:
             OSError: the files cannot be written or read.
@@ -101,9 +101,11 @@ class Sorter:
 
 
 def _unique(records: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    before = b""
+    before = last = b""
     for record in records:
         chunk_id = record[:CHUNK_ID]
         if chunk_id != before:
             yield chunk_id, record[CHUNK_ID:]
-        before = chunk_id
+        elif record != last:
+            yield again(chunk_id, record[CHUNK_ID:])
+        before, last = chunk_id, record

@@ -1,6 +1,6 @@
 """The index objects of a vault as tables on this host: chunks, packs, and the names of the objects that are in them.
 
-    chunks   chunk id           -> place and checksum (`records`)
+    chunks   chunk id           -> place and checksum (`records`); further places under longer keys, right after it
     packs    pack id            -> number u32, checksum
     places   number u32         -> pack id, epoch u32, checksum
     begun    id of index object -> nothing; while its packs and chunks are being entered
@@ -20,20 +20,22 @@ from typing import Final, TypeVar
 from repository.access import VaultId
 from repository.cache.environment import Environment, Update
 from repository.cache.generations import Generations, unusable
-from repository.cache.records import checked, decoded, encoded, require_whole, with_check
+from repository.cache.records import again, checked, decoded, encoded, require_whole, with_check
 from repository.cache.sorter import Sorter
 from repository.errors import CacheDamaged
 from repository.index import Location
-from repository.layout import ID
+from repository.layout import CHUNK_ID, ID
 from repository.manifest import PackSummary
 
-SCHEMA: Final = b"strongroom chunks 1\n"
+SCHEMA: Final = b"strongroom chunks 2\n"
 APPENDED: Final = 65_536
 """Entries of one transaction that only appends or only reads in order."""
 INSERTED: Final = 2048
 """Entries of one that inserts: each may take another page, and the system maps some pages around each."""
 _CHUNKS, _PACKS, _PLACES, _BEGUN, _OBJECTS = _TABLES = (b"chunks", b"packs", b"places", b"begun", b"objects")
 _NUMBER: Final = struct.Struct(">I")
+MOST_PLACES: Final = 8
+"""Of one chunk, that are looked at."""
 _PLACE: Final = struct.Struct(f">{ID}sI")
 
 ReadObjects = Callable[[Sequence[bytes]], Iterable[tuple[bytes, Sequence[PackSummary]]]]
@@ -90,7 +92,7 @@ class ChunkTables:
         return frozenset(key for key, _ in self._env.items(table, b"", 1 + self._env.count(table)))
 
     def __len__(self) -> int:
-        """Chunks, each once."""
+        """Places of chunks."""
         return self._env.count(_CHUNKS)
 
     def size(self) -> int:
@@ -108,9 +110,15 @@ class ChunkTables:
     def find(self, chunk_id: bytes) -> Location | None:
         """Where the chunk is, if an index object names it."""
         value = self._env.get(_CHUNKS, chunk_id)
-        if value is None:
-            return None
-        place = decoded(chunk_id, value)
+        return None if value is None else self._location(chunk_id, value)
+
+    def places(self, chunk_id: bytes) -> list[Location]:
+        """Every place of the chunk, the one that `find` gives first."""
+        entries = self._env.items(_CHUNKS, chunk_id, MOST_PLACES)
+        return [self._location(key, value) for key, value in entries if key.startswith(chunk_id)]
+
+    def _location(self, key: bytes, value: bytes) -> Location:
+        place = decoded(key, value)
         number = _NUMBER.pack(place.pack)
         pack = self._env.get(_PLACES, number)
         if pack is None:
@@ -121,6 +129,12 @@ class ChunkTables:
     def knows_pack(self, pack_id: bytes) -> bool:
         """Whether an index object names the pack."""
         return self._env.get(_PACKS, pack_id) is not None
+
+    def packs(self, after: bytes) -> list[bytes]:
+        """Ids of the next packs that index objects name, ascending, after this one; none at the end."""
+        piece = self._env.items(_PACKS, after, APPENDED)
+        self._env.remap()
+        return [pack_id for pack_id, _ in piece if pack_id > after]
 
     def build(self, ids: Iterable[bytes], read: ReadObjects) -> None:
         """Put other tables in the place of these. Only within `exclusive`.
@@ -199,7 +213,15 @@ class ChunkTables:
         return self._env.update(enter)
 
     def _insert(self, batch: Sequence[tuple[bytes, bytes]], *, fresh: bool) -> None:
-        self._env.update(lambda update: update.put(_CHUNKS, batch, append=fresh))
+        def enter(update: Update) -> None:
+            if update.put(_CHUNKS, batch, append=fresh) == len(batch):
+                return
+            # A chunk that is there keeps its place; the one that came now is a further one.
+            known = ((key, value, update.get(_CHUNKS, key)) for key, value in batch if len(key) == CHUNK_ID)
+            further = [again(key, value) for key, value, there in known if there != value]
+            update.put(_CHUNKS, further)
+
+        self._env.update(enter)
 
 
 def _number_of(update: Update, summary: PackSummary) -> int:

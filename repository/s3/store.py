@@ -41,7 +41,7 @@ from repository.s3.transfer import (
     in_parallel,
     whole_number,
 )
-from repository.store import check_name, check_prefix, check_within
+from repository.store import Version, check_name, check_prefix, check_within
 
 _LISTED: Final = 1000
 """Names in one answer: no server gives more."""
@@ -133,8 +133,7 @@ class S3Reader:
                     )
                 last = key
                 name = key.removeprefix(self._prefix)
-                # Consoles make objects that look like folders.
-                if not name.endswith("/") and not name.startswith(".") and "/." not in name:
+                if _is_object(name):
                     yield name
 
     def _page(self, prefix: str, more: dict[str, str]) -> Mapping[str, Any]:
@@ -153,6 +152,34 @@ class S3Reader:
                 remedy="use another server",
             )
         return keys
+
+    def versions(self, prefix: str) -> Sequence[Version]:
+        """See ReadStore. One request for each thousand versions and delete markers."""
+        check_prefix(prefix)
+        found: list[Version] = []
+        start: dict[str, str] = {}
+        while True:
+            with self._translated(prefix or "listing"):
+                answer = self._client.list_object_versions(
+                    **self._bucket, Prefix=self._prefix + prefix, MaxKeys=_LISTED, **start
+                )
+                for entry in (*answer.get("Versions", ()), *answer.get("DeleteMarkers", ())):
+                    name = entry["Key"].removeprefix(self._prefix)
+                    if _is_object(name):
+                        time_s = entry["LastModified"].timestamp()
+                        found.append(Version(name, time_s, entry.get("Size", -1), entry["IsLatest"]))
+            if not answer.get("IsTruncated"):
+                break
+            following = {
+                "KeyMarker": str(answer.get("NextKeyMarker", "")),
+                "VersionIdMarker": str(answer.get("NextVersionIdMarker", "")),
+            }
+            if following == start or not following["KeyMarker"]:
+                raise StoreUnsupported(
+                    f"{self._place.shown}: a listing of versions does not go on", remedy="use another server"
+                )
+            start = following
+        return found
 
     @property
     def _client(self) -> Any:
@@ -350,6 +377,11 @@ class S3Pruner(S3Writer):
                         )
                         removed += 1
         return removed
+
+
+def _is_object(name: str) -> bool:
+    """Whether it is none of those that consoles make to look like folders."""
+    return not name.endswith("/") and not name.startswith(".") and "/." not in name
 
 
 def _server_side(place: S3Place) -> dict[str, Any]:

@@ -323,5 +323,6 @@ OPERATORS: Mapping[str, tuple[Test, bool]] = {
     "ArnLike": (_like, False),
     "ArnNotEquals": (_like, True),
     "ArnNotLike": (_like, True),
+    "NumericGreaterThan": (lambda value, wanted: int(value) > int(wanted), False),
     "Bool": (lambda value, wanted: value.lower() == wanted.lower(), False),
 }

@@ -3,7 +3,7 @@
 import pytest
 
 from client.arguments import read_subset
-from client.checked import last_line, show
+from client.checked import extended_line, last_line, show
 from client.errors import BadArgument
 from crypto.job import Subset
 
@@ -94,3 +94,24 @@ def test_paths_are_shown_without_their_control_characters(capsys: pytest.Capture
     touch = {"snapshot": "ab" * 16, "first": "/\x1b[31m", "last": "/z"}
     show(GOOD | {"errors": 1, "problems": [{"object": "manifests/0", "error": "gone", "touches": [touch]}]})
     assert "everything from /\\x1b[31m to /z" in capsys.readouterr().err
+
+
+def test_hidden_snapshots_are_told_and_so_is_not_knowing(capsys: pytest.CaptureFixture[str]) -> None:
+    show(GOOD | {"hidden": 2, "hidden_snapshots": ["ab" * 16, "cd" * 16]})
+    assert "2 snapshots: abababababab cdcdcdcdcdcd" in capsys.readouterr().err
+    show(GOOD | {"hidden": None})
+    assert "may not list versions" in capsys.readouterr().err
+    show(GOOD | {"hidden": 0})
+    assert capsys.readouterr().err == ""
+
+
+def test_an_extension_of_locks_ends_with_a_verdict() -> None:
+    done = {"verdict": "extended", "extended": 1, "left": 2, "missing": 0, "unreadable": 0, "hidden": 0}
+    assert extended_line(done).startswith(
+        "all is well: 3 objects that the snapshots need are locked, 1 of them"
+    )
+    wrong = done | {"verdict": "incomplete", "missing": 1, "hidden_newest": 2}
+    told = extended_line(wrong)
+    assert "needed and missing: 1 object;" in told
+    assert "hidden and newer than all others, so that everything was extended: 2 snapshots;" in told
+    assert told.startswith("INCOMPLETE: ")

@@ -10,6 +10,8 @@ import json
 import re
 import shutil
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import ceil
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
@@ -132,6 +134,8 @@ def _on_bucket(request: Request, query: dict[str, list[str]]) -> str:
     if "uploads" in query:
         return "s3:ListBucketMultipartUploads"
     assert request.method == "GET", request
+    if "versions" in query:
+        return "s3:ListBucketVersions"
     assert query["list-type"] == ["2"], request
     return "s3:ListBucket"
 
@@ -150,6 +154,11 @@ def _context(request: Request) -> dict[str, Values]:
     if request.method in {"PUT", "POST"}:
         creates = "uploads" not in query and "partNumber" not in query
         context["s3:objectcreationoperation"] = ("true" if creates else "false",)
+    if "x-amz-object-lock-mode" in request.headers:
+        until = datetime.fromisoformat(request.headers["x-amz-object-lock-retain-until-date"])
+        context["s3:object-lock-mode"] = (request.headers["x-amz-object-lock-mode"],)
+        days = (until - datetime.now(UTC)) / timedelta(days=1)
+        context["s3:object-lock-remaining-retention-days"] = (str(ceil(days)),)
     if "if-none-match" in request.headers:
         context["s3:if-none-match"] = (request.headers["if-none-match"],)
     return context

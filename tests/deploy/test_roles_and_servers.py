@@ -5,6 +5,7 @@ and what it must not do is refused it. The table of refusals is in docs/threat-m
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,23 @@ MUST_NOT: list[tuple[str, str, S3Call]] = [
         "writes a wrapped key",
         lambda s3, _: s3.put_object(Bucket=REPOSITORY, Key=f"{VAULT}/keys/x", IfNoneMatch="*"),
     ),
+    *(
+        (
+            role,
+            "locks what a job works with",
+            lambda s3, _: s3.put_object_retention(
+                Bucket=REPOSITORY,
+                Key=f"{VAULT}/jobs/x/y",
+                Retention={"Mode": "GOVERNANCE", "RetainUntilDate": datetime.now(UTC) + timedelta(hours=1)},
+            ),
+        )
+        for role in ("backup", "maintenance")
+    ),
+    (
+        "backup",
+        "lists versions",
+        lambda s3, _: s3.list_object_versions(Bucket=REPOSITORY, Prefix=f"{VAULT}/snapshots/"),
+    ),
     ("maintenance", "reads a source", lambda s3, _: s3.get_object(Bucket=SOURCES, Key="given/a-b")),
     ("restore", "reads parcels", lambda s3, _: s3.list_objects_v2(Bucket=PARCELS, Prefix="parcels/")),
     ("client", "reads a source", lambda s3, _: s3.get_object(Bucket=SOURCES, Key="given/a-b")),
@@ -207,6 +225,20 @@ MAY: list[tuple[str, str, S3Call]] = [
     ("restore", "reads a pack", lambda s3, pack: s3.get_object(Bucket=REPOSITORY, Key=pack)),
     ("restore", "delivers", lambda s3, _: s3.put_object(Bucket=PARCELS, Key="parcels/x/y")),
     ("maintenance", "removes", lambda s3, _: s3.delete_object(Bucket=REPOSITORY, Key=f"{VAULT}/jobs/x/y")),
+    (
+        "maintenance",
+        "lists versions",
+        lambda s3, _: s3.list_object_versions(Bucket=REPOSITORY, Prefix=f"{VAULT}/snapshots/"),
+    ),
+    (
+        "maintenance",
+        "locks",
+        lambda s3, pack: s3.put_object_retention(
+            Bucket=REPOSITORY,
+            Key=pack,
+            Retention={"Mode": "GOVERNANCE", "RetainUntilDate": datetime.now(UTC) + timedelta(days=1)},
+        ),
+    ),
     ("client", "lists", lambda s3, _: s3.list_objects_v2(Bucket=PARCELS, Prefix="parcels/")),
     ("client", "removes", lambda s3, _: s3.delete_object(Bucket=PARCELS, Key="parcels/x/y")),
     ("client", "writes a target", lambda s3, _: s3.put_object(Bucket=TARGETS, Key="more/a")),
@@ -264,5 +296,5 @@ def test_files_for_the_local_s3_are_up_to_date():
 
 
 def test_what_cannot_be_said_to_the_local_s3_is_what_its_page_says():
-    assert unsaid("repository-bucket", COMPOSE) == ["OnlyNewObjects"]
+    assert unsaid("repository-bucket", COMPOSE) == ["OnlyNewObjects", "OnlyKnownLocks", "OnlyBoundedLocks"]
     assert unsaid("delivery-bucket", NAMES) == []

@@ -214,6 +214,48 @@ def test_locks_of_what_snapshots_need_are_extended(vault: Vault, s3: S3Server, t
     assert "have no locks" in vault.room.run("lock", "extend", "v", code=1).stderr
 
 
+def test_what_delete_markers_hide_is_said(vault: Vault, s3: S3Server, tmp_path: Path):
+    """Whoever may remove objects hides them one after the other; the keys that open them lie in the workers' caches."""
+    repo = s3.uri(f"e2e/{secrets.token_hex(8)}", LOCKED, lock="governance", retention="2h")
+    vault.room.run("vault", "create", "hidden", "--repo", repo, "--kms", "local-kms://main")
+    source = tmp_path / "source"
+    make_tree(source, files=5)
+    first = vault.room.json("backup", "hidden", source)["snapshot"]
+    time.sleep(1.1)
+    make_tree(source, files=6, seed=2)
+    second = vault.room.json("backup", "hidden", source)["snapshot"]
+    good = vault.room.json("lock", "extend", "hidden")
+    assert (good["verdict"], good["hidden"], good["message"][:12]) == ("extended", 0, "all is well:")
+
+    def hide(name: str) -> None:
+        assert name in keys(s3, LOCKED, prefix_of(repo) + name)[0]
+        s3.client().delete_object(Bucket=LOCKED, Key=prefix_of(repo) + name)
+
+    hide(f"snapshots/{first}")
+    older = vault.room.json("check", "hidden")
+    assert (older["verdict"], older["hidden"], older["hidden_snapshots"]) == ("good", 1, [first])
+    said = vault.room.run("check", "hidden")
+    assert first[:12] in said.stderr
+    assert "hidden" in said.stderr
+    hide("keys/dek-00000001")
+    hide(f"snapshots/{second}")
+    newest = vault.room.json("check", "hidden", code=3)
+    # None is left that would be newer than the first.
+    named = {f"snapshots/{first}", f"snapshots/{second}", "keys/dek-00000001"}
+    assert {each["object"] for each in newest["problems"]} == named
+    assert sorted(newest["hidden_snapshots"]) == sorted([first, second])
+    hide("config")
+    extended = vault.room.json("lock", "extend", "hidden", code=3)
+    assert extended["verdict"] == "incomplete"
+    # Not only what is left to be needed: nobody knows any more what is.
+    assert extended["left"] + extended["extended"] == good["left"] + good["extended"] - 4
+    assert (extended["hidden"], extended["hidden_newest"]) == (2, 2)
+    assert extended["missing_objects"] == ["config", "keys/dek-00000001"]
+    told = vault.room.run("lock", "extend", "hidden", code=3)
+    assert "keys/dek-00000001: it is missing" in told.stderr
+    assert told.stdout.splitlines()[-1].startswith("INCOMPLETE: ")
+
+
 def test_damage_is_named_and_the_rest_is_restored(vault: Vault, s3: S3Server):
     """Last of all: it spoils the vault."""
     client = s3.client()

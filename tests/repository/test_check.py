@@ -15,6 +15,7 @@ from repository.index import Index, write_indexes
 from repository.manifest import Entry, Manifest
 from repository.measure import MeasuredReader, Meter
 from repository.pack import RECORD
+from repository.prunes import write_void
 from repository.walk import Far, Progress
 
 if TYPE_CHECKING:
@@ -138,6 +139,13 @@ def test_a_damaged_snapshot_is_named_and_the_other_checked(repo: "Repo") -> None
     assert report.snapshots == 1
 
 
+def test_a_void_is_no_damaged_snapshot(repo: "Repo") -> None:
+    repo.backup(FILES, 1)
+    write_void(repo.store, repo.vault, repo.keys, 1, b"V" * 16, 1)
+    report = run(repo)
+    assert (report.found, report.snapshots, report.damaged_snapshots) == (0, 1, 0)
+
+
 def test_a_missing_manifest_touches_its_span_of_the_snapshot(repo: "Repo") -> None:
     snapshot = repo.backup(FILES)
     (name,) = repo.stored("manifests/")
@@ -196,6 +204,14 @@ def test_a_missing_configuration_is_found(repo: "Repo") -> None:
 def test_a_missing_chunk_id_key_is_found(repo: "Repo") -> None:
     repo.store.delete(layout.CHUNK_ID_KEY)
     assert [problem.object for problem in run(repo).problems] == [layout.CHUNK_ID_KEY]
+
+
+def test_a_missing_key_is_found_whatever_is_in_memory(repo: "Repo") -> None:
+    """Its DEK is at hand, as in a worker's cache, and opens everything: the wrapped key is gone for all others."""
+    repo.backup(FILES)
+    repo.store.delete(layout.dek_name(1))
+    (problem,) = run(repo).problems
+    assert problem.object == layout.dek_name(1)
 
 
 def test_strays_are_named(repo: "Repo") -> None:
@@ -291,8 +307,7 @@ def test_a_backup_that_is_committed_meanwhile_is_no_damage(repo: "Repo") -> None
     assert len(repo.stored("snapshots/")) == 2
 
 
-def test_a_chunk_that_is_in_two_packs_is_good_only_if_both_are(repo: "Repo") -> None:
-    """Which of them a restore reads is its own choice."""
+def test_a_chunk_that_is_in_two_packs_is_named_if_one_is_bad_and_lost_if_both_are(repo: "Repo") -> None:
     snapshot = repo.backup(FILES, 1)
     packs = repo.stored("packs/")
     _, copies = repo.segment(FILES, Index())
@@ -303,9 +318,19 @@ def test_a_chunk_that_is_in_two_packs_is_good_only_if_both_are(repo: "Repo") -> 
         good = (repo.folder / name).read_bytes()
         repo.store.delete(name)
         report = run(repo)
-        assert {problem.object for problem in report.problems} == {name}
-        assert touched(report) == {(snapshot.id, path) for path in (b"/a", b"/b", b"/c")}
+        assert [problem.object for problem in report.problems] == [name]
+        assert (touched(report), report.losses) == (set(), [])
         (repo.folder / name).write_bytes(good)
+        repo.damage(name, lambda data: flip(data, 300))
+        report = run(repo)
+        assert [problem.object for problem in report.problems] == [name]
+        assert (touched(report), report.losses) == (set(), [])
+        (repo.folder / name).write_bytes(good)
+    repo.store.delete(other)
+    repo.store.delete(packs[0])
+    report = run(repo)
+    assert {problem.object for problem in report.problems} == {other, packs[0]}
+    assert touched(report) == {(snapshot.id, path) for path in (b"/a", b"/b", b"/c")}
 
 
 def test_what_each_snapshot_loses_is_counted(repo: "Repo") -> None:

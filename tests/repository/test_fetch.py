@@ -1,6 +1,7 @@
 """The read path: few reads, and damage that stays where it is."""
 
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ from repository.compression import Decompressor
 from repository.directory import DirectoryReader
 from repository.errors import ChunkDamaged, ChunkMissing, ObjectMissing, StoreUnreachable
 from repository.fetch import Fetched, Fetcher, FetchFailure
-from repository.index import Index
+from repository.index import ChunkIndex, Index
 from repository.layout import pack_name
 from repository.manifest import Manifest, PackSummary
 from repository.pack import RECORD
@@ -51,7 +52,7 @@ Stored = tuple[Manifest, PackSummary, Index]
 
 
 def run(
-    repo: "Repo", index: Index, wanted: list[bytes]
+    repo: "Repo", index: ChunkIndex, wanted: list[bytes]
 ) -> tuple[dict[bytes, bytes], dict[bytes, FetchFailure]]:
     good, bad = {}, {}
     for got in Fetcher(repo.store, repo.vault, repo.keys, index).fetch(wanted):
@@ -190,3 +191,58 @@ def test_a_revoked_key_acts_between_two_chunks(repo: "Repo", stored: Stored) -> 
     del repo.keys.deks[1]
     with pytest.raises(KeyError):
         next(fetching)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "flipped"])
+@pytest.mark.parametrize("learnt", ["at once", "one after the other"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_chunk_that_is_lost_in_one_pack_comes_from_another(
+    repo: "Repo", make_index: Callable[[], ChunkIndex], damage: str, learnt: str, first: bool
+) -> None:
+    index = make_index()
+    packs = []
+    for _ in range(2):
+        manifest, summaries = repo.segment({b"/a": DATA})
+        repo.publish(summaries)
+        packs += summaries
+        if learnt == "one after the other":
+            repo.refresh(index)
+    repo.refresh(index)
+    wanted = ids(manifest)
+    places = index.places(wanted[0])
+    assert places[0] == index.locate(wanted[0])
+    assert {place.pack for place in places} == {pack.id for pack in packs}
+    name = pack_name(places[0 if first else 1].pack)
+    if damage == "missing":
+        repo.store.delete(name)
+    else:
+        repo.damage(name, lambda data: data[:5000] if damage == "cut" else _flipped(data))
+    good, bad = run(repo, index, wanted)
+    assert bad == {}
+    assert b"".join(good[chunk_id] for chunk_id in wanted) == DATA
+    repo.store.delete(pack_name(places[1 if first else 0].pack))
+    good, bad = run(repo, index, wanted)
+    assert bad and good.keys() | bad.keys() == set(wanted)
+
+
+def _flipped(data: bytes) -> bytes:
+    """With a wrong bit in every chunk."""
+    changed = bytearray(data)
+    changed[64:-64:512] = bytes(each ^ 1 for each in changed[64:-64:512])
+    return bytes(changed)
+
+
+def test_what_is_in_no_other_pack_says_why_it_is_lost_in_its_own(
+    repo: "Repo", make_index: Callable[[], ChunkIndex]
+) -> None:
+    manifest, summaries = repo.segment({b"/a": DATA})
+    repo.publish(summaries)
+    repo.publish(summaries)
+    index = make_index()
+    repo.refresh(index)
+    chunk_id = ids(manifest)[0]
+    assert len(index.places(chunk_id)) == 1, "a pack that two index objects name is one place"
+    repo.store.delete(pack_name(summaries[0].id))
+    _, bad = run(repo, index, [chunk_id])
+    assert isinstance(bad[chunk_id].error.__cause__, ObjectMissing)
+    assert index.places(b"?" * 32) == []

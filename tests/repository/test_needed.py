@@ -3,6 +3,8 @@
 import random
 from typing import TYPE_CHECKING, NamedTuple
 
+import pytest
+
 from repository import layout
 from repository.needed import needed
 from repository.walk import Far, Walk
@@ -72,7 +74,25 @@ def test_what_cannot_be_read_might_need_anything(repo: "Repo") -> None:
 def test_a_place_without_a_vault_needs_its_configuration(repo: "Repo") -> None:
     for name in repo.stored(""):
         repo.store.delete(name)
-    assert found_in(repo).names == [layout.CONFIG]
+    assert found_in(repo).names == [layout.CONFIG, layout.CHUNK_ID_KEY, layout.dek_name(1)]
+
+
+@pytest.mark.parametrize("prefix", [layout.CONFIG, layout.KEYS, layout.MANIFESTS, layout.PACKS])
+def test_what_is_needed_and_gone_is_needed_all_the_same(repo: "Repo", prefix: str) -> None:
+    """Whoever extends locks learns from it that something was removed."""
+    repo.backup(FILES, 1)
+    expected = everything(repo)
+    gone = [name for name in expected if name.startswith(prefix)]
+    assert gone
+    names = sorted(gone)
+    if prefix == layout.MANIFESTS:
+        # What it refers to is not known, so everything that is left is needed.
+        assert len(names) == 1
+    for name in names:
+        repo.store.delete(name)
+    found = found_in(repo)
+    assert set(found.names) == expected
+    assert found.unreadable == (prefix == layout.MANIFESTS)
 
 
 def test_signs_of_life_are_asked_for_on_the_way(repo: "Repo") -> None:

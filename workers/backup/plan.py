@@ -27,6 +27,7 @@ from repository.catalog import (
 from repository.errors import FormatError, ObjectExists, ObjectMissing
 from repository.index import adopt_packs, write_indexes
 from repository.manifest import Manifest, ManifestRef, Plan, Snapshot, Work
+from repository.presence import MOST, Presence
 from repository.store import ReadStore
 from repository.vault import read_config
 from sources.patterns import Patterns
@@ -95,10 +96,12 @@ def _plan_anew(session: BackupSession, reporter: Reporter) -> Plan:
     epoch = session.keys.sealing_epoch or 0
     fence = job.ticket.fence
     started = time.time_ns()
-    _adopt(session, fence, epoch)
+    missing = _adopt(session, fence, epoch)
     source = session.source()
     parent = _parent(session, source)
     tally = _Tally()
+    if missing:
+        tally.errors.append((source.roots[0], _missing_packs(missing)))
     found = source.walk(
         Patterns.parse(spec.excludes),
         on_error=lambda path, why: tally.errors.append((path, why)),
@@ -160,17 +163,32 @@ def _wake_unfinished(session: BackupSession, plan: Plan) -> None:
             session.send(BACKUP_SEGMENT, *session.job.texts(), plan.fence, number)
 
 
-def _adopt(session: BackupSession, fence: int, epoch: int) -> None:
-    """Put packs that an interrupted backup left into the index, so that their chunks are not stored again."""
-    adopted = adopt_packs(
-        session.store, session.vault, session.keys, session.index(), log_damaged, session.struck()
-    )
+def _adopt(session: BackupSession, fence: int, epoch: int) -> list[str]:
+    """Put packs that an interrupted backup left into the index, so that their chunks are not stored again.
+
+    Returns:
+        The names of packs that the index has and the store has not: what is in them counts as stored.
+    """
+    index, struck = session.index(), session.struck()
+    indexed = (pack for pack in index.indexed_packs() if pack not in struck.packs)
+    presence = Presence(session.store, indexed)
+    listed = presence.through(session.store.list(layout.PACKS))
+    adopted = adopt_packs(session.store, session.vault, session.keys, index, log_damaged, struck, listed)
     if adopted:
         job = session.job.id
         try:
             write_indexes(session.store, session.vault, session.keys, epoch, job, ADOPTED + fence, adopted)
         except ObjectExists:
             logger.info("another delivery of this attempt has adopted the packs")
+    return presence.missing
+
+
+def _missing_packs(names: list[str]) -> str:
+    many = f"{MOST} or more" if len(names) == MOST else f"{len(names)}"
+    return (
+        f"the repository lacks {many} of the packs that its index names, "
+        "and files that need them cannot be restored: run `strongroom check`"
+    )
 
 
 def _parent(session: BackupSession, source: Source) -> Snapshot | None:

@@ -1,12 +1,14 @@
-"""What a check says to its requester: all the numbers, and as many of the names as one letter has room for."""
+"""What a check or an extension of locks says to its requester: numbers, and the names that a letter has room for."""
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from crypto import notes
 from repository.check import CheckReport, Reading
 from repository.findings import Loss, Problem, Touched
+from repository.hidden import Hidden
+from repository.needed import Needed
 from workers.reporting import MAX_NAMED
 
 STRUCTURE, PART, ALL = "structure", "part", "all"
@@ -14,6 +16,9 @@ STRUCTURE, PART, ALL = "structure", "part", "all"
 GOOD, DAMAGED = "good", "damaged"
 MAX_LOSSES = 500
 """Snapshots that are named."""
+EXTENDED, INCOMPLETE = "extended", "incomplete"
+MAX_MISSING = 1000
+"""Objects that are named."""
 
 _Value = dict[str, object]
 
@@ -28,11 +33,47 @@ def outcome_of(found: CheckReport, reading: Reading) -> notes.Outcome:
         "read": STRUCTURE if not reading.data else ALL if reading.subset is None else PART,
         **numbers,
         "errors": found.found,
+        **hidden_of(found.hidden),
         "losses": [loss for each in found.losses[:MAX_LOSSES] if room.take(loss := _loss(each))],
         "snapshots_touched": len(found.losses),
         "problems": list(_problems(found.problems, room)),
     }
     return notes.Outcome(json.dumps(result).encode(), ())
+
+
+def extended_of(counts: Mapping[str, int], missing: Sequence[str], found: Needed) -> notes.Outcome:
+    """What an extension of locks came to, as JSON: see docs/s3.md, "Lock".
+
+    Args:
+        counts: of objects, by what was done.
+        missing: names of objects that are needed and not there.
+        found: what was needed.
+    """
+    wrong = bool(missing or found.unreadable or found.hidden.newest)
+    result = {
+        "verdict": INCOMPLETE if wrong else EXTENDED,
+        **counts,
+        "missing": len(missing),
+        "unreadable": found.unreadable,
+        "missing_objects": list(missing[:MAX_MISSING]),
+        **hidden_of(found.hidden),
+    }
+    return notes.Outcome(json.dumps(result).encode(), ())
+
+
+def hidden_of(hidden: Hidden) -> _Value:
+    """How many snapshots are hidden, None if that could not be seen, and the ids of some."""
+    return {
+        "hidden": len(hidden.names) if hidden.looked else None,
+        "hidden_newest": len(hidden.newest),
+        "hidden_snapshots": [name.rpartition("/")[2] for name in _few(hidden)],
+    }
+
+
+def _few(hidden: Hidden) -> list[str]:
+    first = list(hidden.newest[:MAX_LOSSES])
+    others = [name for name in hidden.names if name not in set(first)]
+    return first + others[: MAX_LOSSES - len(first)]
 
 
 class _Room:

@@ -1,6 +1,6 @@
 """Checking, tidying and extending locks, as plain functions of an admitted job."""
 
-import json
+import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,13 +10,15 @@ from itertools import islice
 from typing import Final
 
 from config.errors import StrongroomError
-from crypto import notes, report
+from crypto import report
 from crypto.errors import KeyRefused
 from crypto.job import CheckSpec, ExtendSpec, TidySpec
 from repository import layout
 from repository.check import Reading, check
 from repository.errors import ObjectMissing
+from repository.hidden import TOLD_FOR_S
 from repository.needed import needed
+from repository.place import S3Place, parse_place
 from repository.store import PruneStore
 from repository.stores import open_pruner, open_reader
 from repository.usage import Subject
@@ -25,10 +27,13 @@ from workers.admission import Job
 from workers.indexes import cache_folder
 from workers.keys import Send, VaultKeys
 from workers.maintenance.live import Live
-from workers.maintenance.outcome import outcome_of
+from workers.maintenance.outcome import extended_of, outcome_of
 from workers.process import Process
 from workers.reporting import Reporter
 
+logger = logging.getLogger(__name__)
+
+_EXTENDED, _LEFT = "extended", "left"
 EXTENDED_AT_ONCE = 512
 """Objects between two signs of life."""
 LONG_S: Final = 60 * 60
@@ -66,6 +71,7 @@ def check_vault(process: Process, job: Job, reporter: Reporter, send: Send) -> N
             reading,
             Live(reporter, keys),
             parallel=settings.parallel,
+            told_for_s=_told_for_s(spec.repo),
         )
     reporter.report(report.DONE, outcome=outcome_of(found, reading))
 
@@ -99,27 +105,45 @@ def extend_locks(process: Process, job: Job, reporter: Reporter, send: Send) -> 
     reporter.follow(keys)
     walk = Walk(Live(reporter, keys))
     folder = cache_folder(process.home, process.role, job.vault)
-    counts = {"extended": 0, "left": 0, "missing": 0}
+    counts = {_EXTENDED: 0, _LEFT: 0}
+    missing: list[str] = []
     with (
         in_time("extend the locks again: those that are done are left alone"),
-        needed(Subject(store, job.vault, keys), folder, walk) as found,
+        needed(Subject(store, job.vault, keys), folder, walk, told_for_s=_told_for_s(job.spec.repo)) as found,
         # A request or two for each object: side by side, as many as the store is read with.
         ThreadPoolExecutor(settings.parallel, "extend") as pool,
     ):
         while names := list(islice(found.names, EXTENDED_AT_ONCE)):
             walk.expect(len(names))
-            for outcome in pool.map(partial(_extend, store), names):
-                counts[outcome] += 1
+            for name, done in zip(names, pool.map(partial(_extend, store), names), strict=True):
+                if done is None:
+                    missing.append(name)
+                else:
+                    counts[done] += 1
                 walk.did()
-    result = {**counts, "unreadable": found.unreadable}
-    reporter.report(report.DONE, outcome=notes.Outcome(json.dumps(result).encode(), ()))
+    if missing or found.unreadable or found.hidden.newest:
+        # The scheduler's own looks have no requester who would see it.
+        logger.warning(
+            "locks of vault %s: %d objects are missing, %d cannot be read, %d newer snapshots are hidden",
+            job.vault.vault.hex(),
+            len(missing),
+            found.unreadable,
+            len(found.hidden.newest),
+        )
+    reporter.report(report.DONE, outcome=extended_of(counts, missing, found))
 
 
-def _extend(store: PruneStore, name: str) -> str:
+def _extend(store: PruneStore, name: str) -> str | None:
     try:
-        return "extended" if store.extend(name) else "left"
+        return _EXTENDED if store.extend(name) else _LEFT
     except ObjectMissing:
-        return "missing"
+        return None
+
+
+def _told_for_s(repo: str) -> float:
+    """For how long a snapshot is told to be hidden: as long as its lock may last."""
+    place = parse_place(repo)
+    return float(place.retention_s) if isinstance(place, S3Place) and place.lock else TOLD_FOR_S
 
 
 @contextmanager

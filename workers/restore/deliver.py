@@ -166,7 +166,7 @@ class _Delivery:
                 lost[fetched.chunk_id] = fetched.error
                 continue
             payload = fetched.payload
-            self._session.keys.charge(self._index.locate(fetched.chunk_id).epoch, 1, len(payload))
+            self._session.keys.charge(fetched.epoch, 1, len(payload))
             chunks[fetched.chunk_id] = (ChunkInfo(fetched.codec, fetched.raw_len, len(payload)), payload)
         return chunks, lost
 

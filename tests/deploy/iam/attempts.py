@@ -124,6 +124,11 @@ _SESSION: dict[str, Values] = {
 }
 
 
+def _lock(mode: str = "GOVERNANCE", days: int = 30) -> dict[str, Values]:
+    """The condition keys of a lock."""
+    return {"s3:object-lock-mode": (mode,), "s3:object-lock-remaining-retention-days": (str(days),)}
+
+
 def _role(name: str) -> str:
     return f"arn:aws:iam::{SERVICE}:role/strongroom-{name}"
 
@@ -173,6 +178,18 @@ def _attempts() -> tuple[Attempt, ...]:
         ("make the bucket's own key through S3", "kms:GenerateDataKey", BUCKET_KEY, _VIA_S3),
         ("open the bucket's own key directly", "kms:Decrypt", BUCKET_KEY, {}),
         ("list the repository", "s3:ListBucket", "arn:aws:s3:::repo", {"s3:prefix": ("r/packs/",)}),
+        (
+            "list the repository's versions",
+            "s3:ListBucketVersions",
+            "arn:aws:s3:::repo",
+            {"s3:prefix": ("r/snapshots/",)},
+        ),
+        (
+            "list versions beside the repository",
+            "s3:ListBucketVersions",
+            "arn:aws:s3:::repo",
+            {"s3:prefix": ("x/",)},
+        ),
         ("list what is beside the repository", "s3:ListBucket", "arn:aws:s3:::repo", {"s3:prefix": ("x/",)}),
         (
             "list what is beside the delivery area",
@@ -192,7 +209,33 @@ def _attempts() -> tuple[Attempt, ...]:
         ("write over a snapshot", "s3:PutObject", "arn:aws:s3:::repo/r/snapshots/aa", _OVER),
         ("write beside the repository", "s3:PutObject", "arn:aws:s3:::repo/x", _NEW),
         ("write into a strange bucket", "s3:PutObject", "arn:aws:s3:::strange/x", _NEW),
-        ("lock a pack", "s3:PutObjectRetention", "arn:aws:s3:::repo/r/packs/aa/bb", {}),
+        ("write a locked pack", "s3:PutObject", "arn:aws:s3:::repo/r/packs/aa/bb", _NEW | _lock()),
+        (
+            "write a pack that its owner cannot unlock",
+            "s3:PutObject",
+            "arn:aws:s3:::repo/r/packs/aa/bb",
+            _NEW | _lock("COMPLIANCE"),
+        ),
+        (
+            "write a pack locked for a century",
+            "s3:PutObject",
+            "arn:aws:s3:::repo/r/packs/aa/bb",
+            _NEW | _lock(days=36_525),
+        ),
+        ("lock a pack", "s3:PutObjectRetention", "arn:aws:s3:::repo/r/packs/aa/bb", _lock()),
+        (
+            "lock a pack so that its owner cannot unlock it",
+            "s3:PutObjectRetention",
+            "arn:aws:s3:::repo/r/packs/aa/bb",
+            _lock("COMPLIANCE"),
+        ),
+        (
+            "lock a pack for a century",
+            "s3:PutObjectRetention",
+            "arn:aws:s3:::repo/r/packs/aa/bb",
+            _lock(days=36_525),
+        ),
+        ("lock a plan", "s3:PutObjectRetention", "arn:aws:s3:::repo/r/jobs/aa/plan", _lock()),
         ("see a pack's lock", "s3:GetObjectRetention", "arn:aws:s3:::repo/r/packs/aa/bb", {}),
         ("see the bucket's lock", "s3:GetBucketObjectLockConfiguration", "arn:aws:s3:::repo", {}),
         ("give up an upload", "s3:AbortMultipartUpload", "arn:aws:s3:::repo/r/packs/aa/bb", {}),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from tests.deploy.iam.attempts import (
     ATTEMPTS,
     DELEGATED,
     KEY_A,
+    NAMES,
     OLD_A,
     OPEN,
     ROLES,
+    Attempt,
     Setting,
     World,
     delivered,
@@ -28,6 +31,7 @@ READS = {
 }
 WRITES = {
     "write a new pack",
+    "write a locked pack",
     "write a part of a pack",
     "lock a pack",
     "see the bucket's lock",
@@ -55,7 +59,13 @@ MAY: dict[str, set[str]] = {
     "restore": READS | {"deliver a parcel", "give up a delivery"},
     "maintenance": READS
     | (WRITES - {"see the bucket's lock"})
-    | {"see a pack's lock", "see unfinished uploads", "remove a pack", "remove a plan"},
+    | {
+        "see a pack's lock",
+        "list the repository's versions",
+        "see unfinished uploads",
+        "remove a pack",
+        "remove a plan",
+    },
     "scheduler": set(),
     "client": {
         "read the configuration",
@@ -209,6 +219,11 @@ def test_resources_hold_alone(role: str) -> None:
     assert found <= MAY[role]
 
 
+LOCKS = {
+    "lock a pack so that its owner cannot unlock it",
+    "lock a pack for a century",
+    "lock a plan",
+}
 ONLY_THE_RESOURCE_STOPS: dict[str, set[str]] = {
     "key-broker": {"begin a session of key-broker-tenant without the external id"},
     "rewrap": {"begin a session of rewrap-tenant without the external id"},
@@ -219,9 +234,21 @@ ONLY_THE_RESOURCE_STOPS: dict[str, set[str]] = {
         "use another tenant's CMK in one's own name",
     },
     "rewrap-tenant": {"re-encrypt around the endpoint", "see the CMK around the endpoint"},
-    "backup": {"write over a snapshot", "read a pack in clear over the network"},
+    "backup": {
+        "write over a snapshot",
+        "read a pack in clear over the network",
+        "write a pack that its owner cannot unlock",
+        "write a pack locked for a century",
+        *LOCKS,
+    },
     "restore": {"read a pack in clear over the network"},
-    "maintenance": {"write over a snapshot", "read a pack in clear over the network"},
+    "maintenance": {
+        "write over a snapshot",
+        "read a pack in clear over the network",
+        "write a pack that its owner cannot unlock",
+        "write a pack locked for a century",
+        *LOCKS,
+    },
     "client": {"take a parcel in clear over the network"},
 }
 
@@ -257,6 +284,24 @@ def test_owner_administers_but_neither_removes_nor_overwrites_by_mistake() -> No
         "deliver a parcel",
     ):
         assert not world.may("customer", by_name[name])
+
+
+def test_a_client_with_an_area_of_its_own_reaches_no_other() -> None:
+    """A role for each client, with the rows of the table for its own prefix; the bucket leaves it to the roles."""
+    documents = delivered() | {"client": delivered(replace(NAMES, delivery_prefix="d/own/"))["client"]}
+    for same_account in (False, True):
+        world = World(
+            documents, Setting(same_account=same_account, opened=frozenset({"delivery-bucket"}), by=DELEGATED)
+        )
+        for action, resource, context in (
+            ("s3:GetObject", "arn:aws:s3:::drop/d/{}/j/0-0", {}),
+            ("s3:DeleteObject", "arn:aws:s3:::drop/d/{}/j/0-0", {}),
+            ("s3:ListBucket", "arn:aws:s3:::drop", {"s3:prefix": ("d/{}/j/",)}),
+        ):
+            for area, may in (("own", True), ("other", False)):
+                keys = {key: tuple(each.format(area) for each in values) for key, values in context.items()}
+                attempt = Attempt("parcels", action, resource.format(area), keys)
+                assert world.may("client", attempt) is may, attempt
 
 
 SETTINGS = tuple(

@@ -228,3 +228,14 @@ def test_nothing_is_committed_on_a_base_that_was_lost(
     later = backing.backup()
     assert the_one(backing, later).bases == ()
     assert backing.contents(later) == on_disk(source)
+
+
+def test_a_backup_that_builds_on_missing_packs_says_so(backing: Backing, source: Path) -> None:
+    """Nothing has changed, so that nothing is read: only the listing tells."""
+    repo = backing.repo
+    assert not backing.backup().errors
+    (pack,) = repo.stored("packs/")
+    repo.store.delete(pack)
+    ((path, why),) = backing.backup().errors
+    assert path == os.fsencode(source)
+    assert "lacks 1 of the packs that its index names" in why

@@ -385,6 +385,27 @@ def test_what_nobody_follows_is_delivered_for_whoever_comes_later(
     assert (tmp_path / "out" / "big").read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("damage", ["missing", "altered"])
+def test_what_is_lost_in_one_pack_is_delivered_from_another(
+    tmp_path: Path, repo: Repo, rooms: list[Delivering], damage: str
+) -> None:
+    room = Delivering(tmp_path, repo)
+    rooms.append(room)
+    first = repo.stored("packs/")
+    repo.publish(repo.segment(FILES)[1])
+    for pack in first:
+        if damage == "missing":
+            repo.store.delete(pack)
+        else:
+            repo.damage(pack, lambda data: data[:100] + bytes(len(data) - 100))
+    taker = room.taker(tmp_path / "staging")
+    room.deliver()
+    for sequence in room.lying():
+        taker.take(sequence)
+    assert [note.failed for note in room.noted if isinstance(note, notes.SegmentDone)] == [()]
+    assert taker.assembler.end_segment(0).failed == ()
+
+
 @pytest.mark.parametrize("published", [False, True])
 def test_a_pack_that_moves_while_it_is_restored_costs_nothing(
     tmp_path: Path, repo: Repo, rooms: list[Delivering], monkeypatch: pytest.MonkeyPatch, published: bool

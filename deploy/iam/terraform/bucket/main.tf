@@ -23,6 +23,8 @@ locals {
     repository_prefix = var.prefix
     delivery_bucket   = var.name
     delivery_prefix   = var.prefix
+    lock_modes        = var.lock_modes
+    lock_days         = var.lock_days
   }
 }
 

@@ -25,6 +25,8 @@ locals {
     repository_prefix = var.repository_prefix
     delivery_bucket   = var.delivery_bucket
     delivery_prefix   = var.delivery_prefix
+    lock_modes        = var.lock_modes
+    lock_days         = var.lock_days
     vpc_endpoints     = var.vpc_endpoints
   }
   key = jsondecode(templatefile("${path.module}/policies/customer-key.json.tftpl", local.names))

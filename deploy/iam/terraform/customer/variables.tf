@@ -58,6 +58,28 @@ variable "delivery_prefix" {
   }
 }
 
+variable "lock_modes" {
+  description = "Modes of Object Lock that objects of the repository may have. COMPLIANCE cannot be undone by anybody."
+  type        = list(string)
+  default     = ["GOVERNANCE"]
+
+  validation {
+    condition     = length(var.lock_modes) > 0 && alltrue([for mode in var.lock_modes : contains(["GOVERNANCE", "COMPLIANCE"], mode)])
+    error_message = "The modes are GOVERNANCE and COMPLIANCE."
+  }
+}
+
+variable "lock_days" {
+  description = "Days that an object may be locked for at most: one more than the longest retention of the vaults."
+  type        = number
+  default     = 366
+
+  validation {
+    condition     = var.lock_days >= 1 && floor(var.lock_days) == var.lock_days
+    error_message = "Whole days, one at least."
+  }
+}
+
 variable "vpc_endpoints" {
   description = "VPC endpoints of KMS (vpce-...); when given, Strongroom uses the CMK through no other."
   type        = list(string)
