@@ -68,7 +68,8 @@ unit: setup-dev ## the tests alone; ARGS='-k name' picks some
 
 test-redis: setup-dev ## the broker's permissions and several hosts again, on an installed Redis 7 with TLS
 	@command -v redis-server >/dev/null || { echo 'test-redis needs redis-server 7 or newer on the PATH.' >&2; exit 1; }
-	REDIS_SERVER=$$(command -v redis-server) $(BIN)/python -m pytest tests/config/test_acl.py tests/e2e/test_several_hosts.py $(ARGS)
+	REDIS_SERVER=$$(command -v redis-server) $(BIN)/python -m pytest tests/config/test_acl.py tests/e2e/test_several_hosts.py \
+		tests/e2e/test_silent_roles.py tests/e2e/test_start_refused.py $(ARGS)
 
 compose-test: setup ## build docker-compose.yml's images, back up and restore through it, scale it, take it down (Docker)
 	$(BIN)/python -m deploy.compose.trial

@@ -8,14 +8,15 @@ from uuid import uuid4
 from client.errors import BrokerUnreachable
 from client.wire import Refused, Wire, WireError
 from config import queues
+from config.broker_trouble import NO_LOGIN, NO_RIGHT, Trouble, tls_trouble
 from config.celery_settings import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S
 from config.settings import Settings
 from crypto import canonical
 from crypto.signing import Signed
 
 MAX_STATUS_BYTES = 64 * 1024
-_REFUSALS = ("NOAUTH", "NOPERM", "WRONGPASS")
-_REMEDY = "see `strongroom status`, or the broker's url in config.toml"
+_NO_LOGIN = ("NOAUTH", "WRONGPASS")
+_REMEDY = "see whether it runs, and whether broker.url in config.toml names it"
 
 
 class Mailbox:
@@ -61,6 +62,23 @@ class Mailbox:
         except (OSError, WireError) as error:
             raise _unreachable(error) from error
         return found[:MAX_STATUS_BYTES] if isinstance(found, bytes) else b""
+
+    def seen(self, stations: Iterable[str]) -> dict[str, float | None]:
+        """How many seconds ago, by the broker's clock, each station gave its last sign of life; None: it gave none.
+
+        Raises:
+            BrokerUnreachable: the broker does not answer.
+        """
+        ages: dict[str, float | None] = {}
+        try:
+            for station in stations:
+                left_ms = self._wire.call("PTTL", queues.sign_key(station))
+                ages[station] = None
+                if isinstance(left_ms, int) and left_ms >= 0:
+                    ages[station] = queues.SIGN_LIFE_S - left_ms / 1000
+        except (OSError, WireError) as error:
+            raise _unreachable(error) from error
+        return ages
 
     def waiting(self, hosts: Iterable[str] = ()) -> dict[str, int]:
         """How many messages wait in each queue, also in those of `hosts`.
@@ -181,23 +199,18 @@ def _wire(broker_url: str, settings: Settings) -> Wire:
     return Wire(broker_url, settings.broker, connect_timeout_s=CONNECT_TIMEOUT_S, timeout_s=SOCKET_TIMEOUT_S)
 
 
-def _tls_trouble(error: BaseException | None) -> str | None:
-    """Why the broker was not believed, or None when that is not what went wrong."""
-    from ssl import SSLCertVerificationError
-
-    while error is not None:
-        if isinstance(error, SSLCertVerificationError):
-            return f"certificate verify failed: {error.verify_message}"
-        error = error.__cause__ or error.__context__
-    return None
-
-
 def _unreachable(error: Exception) -> BrokerUnreachable:
-    if (why := _tls_trouble(error)) is not None:
+    trouble = tls_trouble(error)
+    if isinstance(error, Refused):
+        trouble = _trouble_of(str(error))
+    if trouble is None:
         return BrokerUnreachable(
-            f"no TLS with the message broker: {why}",
-            remedy="check broker.ca_file, and that the broker's certificate names the host in broker.url",
+            f"the message broker does not answer ({type(error).__name__})", remedy=_REMEDY
         )
-    refused = isinstance(error, Refused) and str(error).startswith(_REFUSALS)
-    what = "refuses this client" if refused else "does not answer"
-    return BrokerUnreachable(f"the message broker {what} ({type(error).__name__})", remedy=_REMEDY)
+    return BrokerUnreachable(trouble.message, remedy=trouble.remedy)
+
+
+def _trouble_of(refusal: str) -> Trouble | None:
+    if refusal.startswith(_NO_LOGIN):
+        return NO_LOGIN
+    return NO_RIGHT if refusal.startswith("NOPERM") else None

@@ -21,6 +21,9 @@ from crypto.identity import Identity
 from crypto.registry import KEY_BROKER, MAX_REGISTRY, OPERATOR, ROLES, Enrolled, Registry, VaultEntry
 
 MAX_IDENTITY = 64 * 1024
+# Not `init`, with a broker of one's own: it would make another installation.
+_IMPORT = "take a copy from where it is kept: strongroom registry import FILE"
+_OPERATOR = "make one and enrol it: strongroom identity new --role operator --name NAME"
 _PACKAGES = Path(__file__).parents[1]
 
 
@@ -45,13 +48,17 @@ class Installation:
             ConfigError, Malformed: a file of it is damaged.
         """
         home = home or Home.from_env()
+        settings = load(home)
+        external = bool(settings.broker.url)
         if not home.registry_file.exists():
             raise NotInitialised(
-                f"there is no Strongroom in {home.root}",
-                remedy="run `strongroom init` or set STRONGROOM_HOME",
+                f"there is no {'copy of the registry' if external else 'Strongroom'} in {home.root}",
+                remedy=_IMPORT if external else "run `strongroom init` or set STRONGROOM_HOME",
             )
-        operator = Identity.decode(_read(home.identities / OPERATOR, MAX_IDENTITY))
-        return cls(home, load(home), read_registry(home), operator)
+        file = home.identities / OPERATOR
+        if external and not file.exists():
+            raise NotInitialised(f"there is no operator's identity in {home.root}", remedy=_OPERATOR)
+        return cls(home, settings, read_registry(home), Identity.decode(_read(file, MAX_IDENTITY)))
 
     def vault(self, name: str) -> VaultEntry:
         """The vault of that name.

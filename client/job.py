@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 from client.errors import BrokerUnreachable, Interrupted, JobFailed, SchedulerSilent
 from client.session import Session
-from client.waiting import Waits
+from client.signs import Lookout, needed
+from client.waiting import NO_KEY, Waits
 from config.errors import StrongroomError
 from crypto import canonical, notes
 from crypto import job as jobs
@@ -22,6 +23,8 @@ from crypto.registry import SCHEDULER
 from crypto.signing import Signed
 
 POLL_S: Final = 2.0
+LOOK_AFTER_S: Final = 3.0
+"""Silence after which it is looked whether those who have to do the job live."""
 ASK_AFTER_S: Final = 10.0
 """Silence after which the scheduler is asked how the job stands."""
 RESEND_AFTER_S: Final = 30.0
@@ -41,6 +44,7 @@ _LOOK: Final = "see how it ended with `strongroom jobs`"
 class Patience:
     """The times above, for tests."""
 
+    look_after_s: float = LOOK_AFTER_S
     ask_after_s: float = ASK_AFTER_S
     resend_after_s: float = RESEND_AFTER_S
     give_up_after_s: float = GIVE_UP_AFTER_S
@@ -91,6 +95,10 @@ class Job:
         self._answered = self._committing = False
         self._unreachable: BrokerUnreachable | None = None
         self._waits = Waits()
+        self._lookout: Lookout | None = None
+        if session.installation.settings.broker.url:
+            host = self._spec.host if isinstance(self._spec, jobs.BackupSpec) else ""
+            self._lookout = Lookout(session.mailbox, needed(session.registry, kind, vault, host))
 
     def submit(self) -> None:
         """Send the request.
@@ -185,6 +193,9 @@ class Job:
             if isinstance(note, notes.Waiting):
                 self._waits.hear(note.message, note.until_ms)
                 return None
+            if isinstance(note, notes.KeyWaiting):
+                self._waits.hear(note.message, note.until_ms, NO_KEY)
+                return None
             # What ends a job is its verdict; a worker's outcome comes inside that.
             return None if isinstance(note, notes.Outcome | notes.Failure) else note
         if letter.verdict is None:
@@ -239,6 +250,8 @@ class Job:
         """What to do when nothing came: ask, send again, or give up."""
         now = time.monotonic()
         silence = now - self._heard
+        if self._lookout is not None and self._unreachable is None and silence > self._patience.look_after_s:
+            self._lookout.look()
         if silence > self._patience.give_up_after_s:
             raise self._unreachable or SchedulerSilent(
                 "the scheduler does not answer",

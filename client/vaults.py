@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from client.errors import JobFailed, VaultExists, VaultInUse
-from client.installation import Installation, change_registry, read_registry, without_vault
+from client.errors import JobFailed, UnknownVault, VaultExists, VaultInUse
+from client.installation import Installation, change_registry, keeps_registry, read_registry, without_vault
 from client.job import Job
 from client.listing import ask, list_snapshots
 from client.session import Session, open_session
@@ -69,12 +69,14 @@ def create_vault(installation: Installation, name: str, repo: str, kms: str) -> 
 
     Raises:
         VaultExists: the name is taken by a vault elsewhere or under another CMK, or the folder is not empty.
+        UnknownVault: it is not registered, and the registry is kept elsewhere.
         JobFailed and others: see `client.job`.
     """
     known = _known(installation.registry, name, repo, kms)
     if known is not None:
         with open_session(installation) as session:
             return Created(known, _make(session, known))
+    _require_no_copy(installation, name)
     if not installation.settings.broker.url:
         _require_empty(repo, installation.settings.store)
     entry = VaultEntry(secrets.token_bytes(16), installation.registry.tenant, name, repo, kms)
@@ -86,9 +88,11 @@ def attach_vault(installation: Installation, name: str, repo: str, kms: str) -> 
 
     Raises:
         VaultExists: the name is taken, or the vault is registered already.
+        UnknownVault: as for `create_vault`.
         RepositoryError: there is no repository, or none that this release reads.
         JobFailed and others: see `client.job`.
     """
+    _require_no_copy(installation, name)
     header = read_vault_header(open_reader(repo, installation.settings.store, on_wait=Waits().of_store))
     entry = VaultEntry(header.vault, header.tenant, name, repo, kms)
     return _registered(installation, entry, list_snapshots)
@@ -149,6 +153,17 @@ def command_again(home: Home, entry: VaultEntry) -> str:
         words += ["--host", entry.host]
     words += ["--id", entry.id.hex(), "--tenant", entry.tenant.hex()]
     return shlex.join(["strongroom", "vault", "add", *words])
+
+
+def _require_no_copy(installation: Installation, name: str) -> None:
+    """Refuse to register a vault in a copy of the registry: nobody else would know it."""
+    if not installation.settings.broker.url or keeps_registry(installation.home):
+        return
+    raise UnknownVault(
+        f"there is no vault {name!r} in this home's copy of the registry",
+        remedy="add it where the registry is kept, with `strongroom vault add`; if that was done, import the "
+        "registry's new copy: strongroom registry import FILE",
+    )
 
 
 def _registered(installation: Installation, entry: VaultEntry, prove: Callable[..., object]) -> VaultEntry:

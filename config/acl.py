@@ -109,6 +109,8 @@ def _rules(user: str) -> str:
             f"(%W~{queues.status_key(user)} +set)",
             f"({_EVENTS} +publish)",
         ]
+    if role in WORKER_ROLES or role == queues.BEAT:
+        rules.append(f"(%W~{queues.sign_key(user)} +set)")
     if wakes := _WAKES.get(role):
         rules.append(f"({_keys('%W~', wakes)} +lpush)")
     if answers := _ANSWERS.get(role):
@@ -123,6 +125,7 @@ def _rules(user: str) -> str:
         rules += [
             f"(%W~{queues.TAKEN_PREFIX}* +hset +hdel +pexpire)",
             f"(%R~{queues.STATUS_PREFIX}* +get)",
+            f"(%R~{queues.SIGN_PREFIX}* +pttl)",
             f"({_keys('%R~', _LENGTHS)} +llen)",
         ]
     return " ".join(rules)

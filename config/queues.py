@@ -93,6 +93,9 @@ HERE: Final = "here"
 LEFT: Final = b"0"
 """What is in it when the requester has left."""
 STATUS_PREFIX: Final = "status:"
+SIGN_PREFIX: Final = "alive:"
+SIGN_LIFE_S: Final = 7 * 24 * 60 * 60
+"""A role's sign of life is set for so long: how old it is, by the broker's clock, is seen from what is left of that."""
 
 
 def queue_of_task(name: str) -> str:
@@ -144,3 +147,8 @@ def over_key(job: bytes) -> str:
 def status_key(role: str) -> str:
     """The key under which a role says how it is."""
     return f"{STATUS_PREFIX}{role}"
+
+
+def sign_key(station_name: str) -> str:
+    """The key that a station sets again and again while it lives; it holds nothing."""
+    return f"{SIGN_PREFIX}{station_name}"

@@ -64,6 +64,13 @@ class Waiting(_Note, frozen=True, tag="waiting"):
     until_ms: int
 
 
+class KeyWaiting(_Note, frozen=True, tag="key-waiting"):
+    """No key can be had, and why; it is asked for again until then, in ms since 1970."""
+
+    message: str
+    until_ms: int
+
+
 class Parcel(_Note, frozen=True, tag="parcel"):
     """A parcel is in the delivery area, as `<job hex>/<segment>-<sequence>`."""
 
@@ -102,7 +109,7 @@ class Failure(_Note, frozen=True, tag="failure"):
     remedy: str
 
 
-Note = Planned | Restoring | Progress | Waiting | Parcel | SegmentDone | Outcome | Failure
+Note = Planned | Restoring | Progress | Waiting | KeyWaiting | Parcel | SegmentDone | Outcome | Failure
 
 
 class _Box(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

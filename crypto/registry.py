@@ -107,7 +107,7 @@ class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 return entry
         raise OutOfScope(
             f"vault {vault_id[:ID_BYTES].hex()} is not registered here",
-            remedy="create or attach the vault first",
+            remedy="create or attach it first; on several hosts, import the registry's new copy on every one",
         )
 
     def with_identity(self, enrolled: Enrolled) -> "Registry":

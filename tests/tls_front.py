@@ -9,6 +9,7 @@ import contextlib
 import ssl
 import threading
 from pathlib import Path
+from typing import Any
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
 """The second one is in no certificate."""
@@ -32,7 +33,7 @@ class TlsFront:
         self._context.verify_mode = ssl.CERT_REQUIRED
         self._context.load_verify_locations(ca)
         self._context.load_cert_chain(certificate, key)
-        self._loop = asyncio.new_event_loop()
+        self._loop = _Loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tls", daemon=True)
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(self._listen(addresses[0], 0), self._loop).result(10)
@@ -68,6 +69,22 @@ class TlsFront:
         with contextlib.suppress(OSError, asyncio.CancelledError):
             inner_reader, inner_writer = await asyncio.open_unix_connection(str(self._socket))
             await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Says, as brokers do, why it does not take a certificate; asyncio would only hang up."""
+
+    def _make_ssl_transport(self, *args: Any, **kwargs: Any) -> Any:
+        transport = super()._make_ssl_transport(*args, **kwargs)  # type: ignore[misc]
+        protocol = transport._ssl_protocol
+        hang_up = protocol._fatal_error
+
+        def say_why(error: Exception, message: str = "") -> None:
+            protocol._transport.write(protocol._outgoing.read())
+            hang_up(error, message)
+
+        protocol._fatal_error = say_why
+        return transport
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import random
 import time
 from collections.abc import Callable
 
@@ -26,7 +27,8 @@ ANSWER_S = 12.0
 """How long one request may take; the broker's own deadline for the KMS is shorter."""
 DEADLINE_S = 40.0
 """How long a key is asked for, all tries together."""
-PAUSE_S = 0.5
+FIRST_PAUSE_S = 0.5
+LAST_PAUSE_S = 5.0
 MAX_REPLY = 1 << 20
 MIN_LEFT_S = 5.0
 """A cached key with less time left is asked for anew, so that it does not end in the middle of a chunk."""
@@ -40,11 +42,19 @@ SWITCHED_OFF = frozenset(
     }
 )
 """Refusals that mean that the customer has taken the key away."""
+SPENT = "over-budget"
+"""The refusal when asking itself has used up the ticket."""
 
 logger = logging.getLogger(__name__)
 
 Send = Callable[..., None]
 """`send(task, *args, expires_s=...)`: wakes a role."""
+OnWait = Callable[[StrongroomError, float], None]
+"""Told why a key is asked for again, and for how many seconds more; before each pause."""
+
+
+def _untold(_error: StrongroomError, _left_s: float) -> None:
+    """Nobody is told."""
 
 
 class KeyBrokerSilent(StrongroomError):
@@ -70,6 +80,7 @@ class VaultKeys:
         self._store = store
         self._send = send
         self.sealing_epoch = sealing_epoch
+        self.on_wait: OnWait = _untold
         self._calls = 0
 
     def dek(self, epoch: int) -> SecretKey:
@@ -143,23 +154,32 @@ class VaultKeys:
             KeyRefused: the broker said no. If it is the customer's KMS that says so, the cached keys go at once.
             KeyBrokerSilent: it said nothing.
         """
-        deadline = time.monotonic() + DEADLINE_S
+        deadline, pause_s = time.monotonic() + DEADLINE_S, FIRST_PAUSE_S
+        why: KeyRefused | KeyBrokerSilent | None = None
         while True:
             try:
                 answer = self._ask_once(want)
+                if answer is not None:
+                    return answer
+                why = KeyBrokerSilent(
+                    "the key-broker does not answer", remedy="see `strongroom status` and key-broker.log"
+                )
             except KeyRefused as refusal:
                 if refusal.code in SWITCHED_OFF:
                     self._process.cache.revoke(*self._job.vault)
-                if not refusal.retryable or time.monotonic() > deadline:
+                if refusal.code == SPENT and why is not None:
+                    # What the tries were spent on is the cause; and another attempt has a ticket of its own.
+                    raise why from refusal
+                if not refusal.retryable:
                     raise
-            else:
-                if answer is not None:
-                    return answer
-                if time.monotonic() > deadline:
-                    raise KeyBrokerSilent(
-                        "the key-broker does not answer", remedy="see `strongroom status` and key-broker.log"
-                    )
-            time.sleep(PAUSE_S)
+                why = refusal
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise why
+            self.on_wait(why, left_s)
+            # Many processes ask at once: apart, and ever more seldom.
+            time.sleep(min(left_s, random.uniform(pause_s / 2, pause_s)))  # noqa: S311 - spreads load, hides nothing
+            pause_s = min(LAST_PAUSE_S, pause_s * 2)
 
     def _ask_once(self, want: Want) -> tuple[SecretKey, bytes] | None:
         process = self._process

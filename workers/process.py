@@ -11,6 +11,7 @@ from config.home import Home
 from config.queues import station
 from crypto.certificate import ProcessKeys
 from crypto.dek_cache import DekCache
+from crypto.errors import Malformed
 from crypto.identity import Identity
 from crypto.registry import MAX_REGISTRY, Registry
 from workers.lists import Lists
@@ -20,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 SWEEP_S = 1.0
 MAX_IDENTITY_FILE = 64 * 1024
+_NO_REGISTRY = (
+    "take a copy from where it is kept: strongroom registry import FILE; on one machine: strongroom init"
+)
 
 
 def now_ms() -> int:
@@ -27,8 +31,8 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def read_file(path: Path, limit: int) -> bytes:
-    """A small file of the installation.
+def read_file(path: Path, limit: int, remedy: str) -> bytes:
+    """A small file of the installation; `remedy` says how to come by it.
 
     Raises:
         ConfigError: it cannot be read or is larger than `limit`.
@@ -37,11 +41,9 @@ def read_file(path: Path, limit: int) -> bytes:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
-        raise ConfigError(
-            f"cannot read {path.name}: {error.strerror}", remedy="run `strongroom init`, or restore the file"
-        ) from error
+        raise ConfigError(f"cannot read {path}: {error.strerror}", remedy=remedy) from error
     if len(data) > limit:
-        raise ConfigError(f"{path.name} is larger than such a file can be")
+        raise ConfigError(f"{path} is larger than such a file can be", remedy=remedy)
     return data
 
 
@@ -49,9 +51,16 @@ def load_identity(home: Home, role: str) -> Identity:
     """The private identity of a role on this host.
 
     Raises:
-        ConfigError, Malformed: there is none, or it is damaged.
+        ConfigError: there is none, or it is damaged; names the file and the command that makes it.
     """
-    return Identity.decode(read_file(home.identities / role, MAX_IDENTITY_FILE))
+    path = home.identities / role
+    remedy = (
+        f"bring the file back, or make one and enrol it: strongroom identity new --role {role} --name NAME"
+    )
+    try:
+        return Identity.decode(read_file(path, MAX_IDENTITY_FILE, remedy))
+    except Malformed as error:
+        raise ConfigError(f"{path} is no identity: {error.message}", remedy=remedy) from error
 
 
 class RegistryFile:
@@ -71,12 +80,10 @@ class RegistryFile:
         try:
             found = self._path.stat()
         except OSError as error:
-            raise ConfigError(
-                f"cannot read the registry: {error.strerror}", remedy="run `strongroom init`"
-            ) from error
+            raise ConfigError(f"cannot read {self._path}: {error.strerror}", remedy=_NO_REGISTRY) from error
         stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
         if stamp != self._stamp:
-            self._registry = Registry.decode(read_file(self._path, MAX_REGISTRY))
+            self._registry = Registry.decode(read_file(self._path, MAX_REGISTRY, _NO_REGISTRY))
             self._stamp = stamp
         return self._registry
 

@@ -1,8 +1,12 @@
-"""Signs of life of a role that runs by itself: to systemd over its socket, to a container's health check by a file."""
+"""Signs of life of a role that runs by itself: to systemd over its socket, to a container's health check by a file.
+
+What people see of it from other hosts is `workers.sign`.
+"""
 
 import logging
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -20,17 +24,19 @@ class Pulse:
 
     Args:
         file: touched at every beat; whoever finds it older than a few beats knows that the role is stuck.
+        tell: called at every beat; must not raise. None: nobody else is told.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, tell: Callable[[], None] | None = None) -> None:
         self._file = file
+        self._tell_others = tell
         self._address = os.environ.get(NOTIFY_VARIABLE, "")
         file.unlink(missing_ok=True)
 
     def ready(self) -> None:
         """Say that the role serves."""
-        self._tell(b"READY=1")
         self.beat()
+        self._tell(b"READY=1")  # last: what systemd starts afterwards may look for the sign
         logger.info("ready")
 
     def beat(self) -> None:
@@ -41,6 +47,8 @@ class Pulse:
             os.utime(self._file)
         except OSError as error:
             logger.warning("no sign of life in %s: %s", self._file.name, error.strerror)
+        if self._tell_others is not None:
+            self._tell_others()
 
     def _tell(self, state: bytes) -> None:
         """sd_notify(3) in two lines; a leading @ is the abstract namespace."""

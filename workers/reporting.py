@@ -69,11 +69,15 @@ class Reporter:
         self._job = job
         self._send = send
         self._show = show
-        self.keys: VaultKeys | None = None
-        """Set by the task once it has a key ring, so that KMS calls are counted."""
+        self._keys: VaultKeys | None = None
         self._next_note = 0.0
         self._said = time.monotonic()
-        self._waiting_until_ms = 0
+        self._waiting_until_ms: dict[type[notes.Note], int] = {}
+
+    def follow(self, keys: VaultKeys) -> None:
+        """Count the KMS calls of the task's key ring, and tell when it has to wait for a key."""
+        self._keys = keys
+        keys.on_wait = self.waiting_for_key
 
     def note(self, note: notes.Note) -> None:
         """Tell the requester."""
@@ -93,12 +97,22 @@ class Reporter:
 
         Other calls that wait by then are not told of: a slow store would have a note for each request.
         """
+        self._wait(notes.Waiting, error, left_s)
+
+    def waiting_for_key(self, error: StrongroomError, left_s: float) -> None:
+        """The same, when there is no key; the job's lease goes on meanwhile."""
+        self._wait(notes.KeyWaiting, error, left_s)
+        self.alive()
+
+    def _wait(
+        self, kind: type[notes.Waiting] | type[notes.KeyWaiting], error: StrongroomError, left_s: float
+    ) -> None:
         now_ms = time.time_ns() // 1_000_000
-        if now_ms < self._waiting_until_ms:
+        if now_ms < self._waiting_until_ms.get(kind, 0):
             return
-        until_ms = self._waiting_until_ms = now_ms + int(left_s * 1000)
+        until_ms = self._waiting_until_ms[kind] = now_ms + int(left_s * 1000)
         with suppress(BrokerUnreachable):
-            self.note(notes.Waiting(error.message, until_ms))
+            self.note(kind(error.message, until_ms))
 
     def alive(self) -> None:
         """Extend the job's lease, every now and then; call it freely."""
@@ -140,7 +154,7 @@ class Reporter:
             segment,
             files,
             byte_count,
-            self.keys.take_calls() if self.keys is not None else 0,
+            self._keys.take_calls() if self._keys is not None else 0,
             code,
             retryable,
             b"" if outcome is None else canonical.encode(self._seal(outcome)),

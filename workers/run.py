@@ -22,13 +22,18 @@ from config.settings import MAX_PROCESSES, Settings, load
 from workers.pulse import Pulse
 from workers.redact import frames_only
 from workers.role import LOG_FORMAT, RoleContext
+from workers.sign import Sign
 from workers.stack.roles import MONITOR_MODULE, ROLE_MODULES, Role, become
+from workers.startup import NotLetIn, require_start
 
 logger = logging.getLogger("run")
 
 MODULES = {**ROLE_MODULES, queues.MONITOR: MONITOR_MODULE}
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 EXIT_CRASHED = 70  # EX_SOFTWARE
+EXIT_NOT_LET_IN = (
+    77  # EX_NOPERM; systemd tries again, as the broker's users and certificates are renewed elsewhere
+)
 _CONCURRENCY = {
     queues.BACKUP: "backup",
     queues.RESTORE: "restore",
@@ -41,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Be one role until SIGTERM.
 
     Returns:
-        The exit code: 0 after an orderly end, 78 when the configuration does not allow a start.
+        The exit code: 0 after an orderly end, 78 when the configuration does not allow a start, 77 when the broker
+        does not let the role in.
     """
     options = _parse(arguments)
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr, force=True)
@@ -53,10 +59,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         harden_process()
         context = make_context(Home(options.home), options.role, options.queue, options.concurrency)
+        require_start(context)
         become(Role(options.role, MODULES[options.role]), context)
     except StrongroomError as error:
         logger.critical("%s%s", error.message, f" -> {error.remedy}" if error.remedy else "")
-        return EXIT_CONFIG
+        return EXIT_NOT_LET_IN if isinstance(error, NotLetIn) else EXIT_CONFIG
     except Exception as error:  # noqa: BLE001 - the text of an error may name what nobody may read in a log
         logger.critical("crashed: %s", frames_only(error))
         return EXIT_CRASHED
@@ -82,13 +89,17 @@ def make_context(home: Home, role: str, queue: str = "", concurrency: int = 0) -
             remedy="set broker.url in config.toml; `strongroom up` runs all roles with a broker of its own",
         )
     host = _host_of(role, queue)
+    station = queues.station(role, host)
+    url = broker_url(settings.broker, station)
     home.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    pulse = Pulse(home.run_dir / f"{queues.station(role, host)}.alive")
+    alive = home.run_dir / f"{station}.alive"
+    # The monitor writes nothing on the broker.
+    pulse = Pulse(alive) if role == queues.MONITOR else Pulse(alive, Sign(station, url, settings.broker).give)
     return RoleContext(
         role=role,
         home=home,
         settings=_with_concurrency(settings, role, concurrency),
-        broker_url=broker_url(settings.broker, queues.station(role, host)),
+        broker_url=url,
         ready=pulse.ready,
         one_shot=False,
         host=host,

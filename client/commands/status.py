@@ -10,6 +10,7 @@ from client.broker import Mailbox
 from client.errors import NotUp
 from client.installation import Installation
 from client.output import json_line, json_option
+from client.signs import silent, since, stations
 from config import queues
 from config.broker import broker_url
 from config.stack_file import StackInfo, running_stack
@@ -17,10 +18,12 @@ from config.stack_file import StackInfo, running_stack
 
 @click.command(epilog="Example: strongroom status")
 @json_option
-def command(as_json: bool) -> None:
-    """Show how the stack is: up since when, what waits in its queues, what the key-broker counted.
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """Show how the stack is: up since when, which roles live, what waits in its queues, what the key-broker counted.
 
-    The exit code is 0 only when it is ready.
+    The exit code is 0 only when it is ready. On a broker of one's own that is when scheduler, beat, key-broker and
+    every worker that somebody is enrolled as have given a sign of life in the last 30 seconds.
     """
     installation = Installation.open()
     broker = installation.settings.broker
@@ -31,15 +34,23 @@ def command(as_json: bool) -> None:
     hosts = {each.host for each in installation.registry.identities if each.host}
     mailbox = Mailbox(url, installation.settings)
     try:
+        seen = mailbox.seen(stations(installation.registry)) if broker.url else {}
+        missing = silent(seen)
         found = {
-            "ready": True,
+            "ready": not missing,
             "stack": _stack(info),
+            "seen": seen,
             "queues": mailbox.waiting(hosts),
             "roles": {role: _json(mailbox.status(role)) for role in (queues.SCHEDULER, queues.KEY_BROKER)},
         }
     finally:
         mailbox.close()
     click.echo(json_line(found) if as_json else _words(found))
+    for station in missing:
+        click.echo(f"strongroom: {since(station, seen[station])}", err=True)
+    if missing:
+        click.echo("  -> see on their hosts whether they run, and the last lines of their logs", err=True)
+    ctx.exit(1 if missing else 0)
 
 
 def _stack(info: StackInfo | None) -> dict[str, Any] | None:
@@ -64,7 +75,9 @@ def _json(text: bytes) -> Any:
 
 def _words(found: dict[str, Any]) -> str:
     stack = found["stack"]
-    lines = ["the stack is up" if stack is None else f"the stack is up, process {stack['pid']}"]
+    lines = ["the broker answers" if stack is None else f"the stack is up, process {stack['pid']}"]
+    if found["seen"]:
+        lines.append("seen: " + ", ".join(f"{name} {_ago(age_s)}" for name, age_s in found["seen"].items()))
     if stack and stack["flower_url"]:
         lines.append(
             f"Flower: {stack['flower_url']}  user {stack['flower_user']}  password {stack['flower_password']}"
@@ -74,6 +87,10 @@ def _words(found: dict[str, Any]) -> str:
         if status is not None:
             lines += [f"{role}:", *_flat(status, "  ")]
     return "\n".join(lines)
+
+
+def _ago(age_s: float | None) -> str:
+    return "never" if age_s is None else f"{age_s:.0f} s ago"
 
 
 def _flat(value: Any, indent: str) -> list[str]:

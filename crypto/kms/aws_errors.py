@@ -172,7 +172,16 @@ def error_of(response: Mapping[str, Any]) -> KmsError:
             row = _AWAY
         else:
             row = _MISUSED
-    return row.error(f"{row.what} ({code or 'no error code'}, HTTP {status}, {_named(response)})")
+    return row.error(_told(row.what, response))
+
+
+def role_denied(response: Mapping[str, Any]) -> AccessDenied:
+    """What a denial of STS stands for: who is denied the role has not come to the key yet."""
+    return AccessDenied(
+        _told("AWS does not let the key-broker assume its role for this tenant", response),
+        remedy="compare kms.aws_role, kms.aws_external_id and the key-broker's own role with the trust policy of the "
+        "role that is assumed; it must allow sts:AssumeRole and sts:TagSession",
+    )
 
 
 def error_without_answer(error: Exception) -> KmsError:
@@ -217,5 +226,7 @@ def error_without_answer(error: Exception) -> KmsError:
     return KmsUnavailable(f"the connection to AWS KMS failed ({name})")
 
 
-def _named(response: Mapping[str, Any]) -> str:
-    return f"request {request_id_of(response) or 'without an id'}"
+def _told(what: str, response: Mapping[str, Any]) -> str:
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    request = request_id_of(response) or "without an id"
+    return f"{what} ({code_of(response) or 'no error code'}, HTTP {status}, request {request})"

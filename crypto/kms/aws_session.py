@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from config.answers import MALFORMED, Bounds, bound
-from crypto.kms.aws_errors import attempt, error_without_answer, no_answer
+from crypto.kms.aws_errors import attempt, error_without_answer, no_answer, role_denied
 from crypto.kms.aws_uri import AwsOptions, AwsTarget
-from crypto.kms.errors import KmsUntrusted
+from crypto.kms.errors import AccessDenied, KmsUntrusted
 
 TENANT_TAG: Final = "tenant"
 SESSION_S: Final = 900
@@ -133,6 +133,8 @@ class AwsSessions:
         if options.external_id:
             arguments["ExternalId"] = options.external_id
         answer, error = attempt(lambda: sts.assume_role(**arguments))
+        if isinstance(error, AccessDenied):
+            raise role_denied(answer)
         if error is not None:
             raise error
         return answer.get("Credentials", {})

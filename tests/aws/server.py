@@ -108,16 +108,31 @@ class FakeAws:
         class Handler(_Handler):
             aws = fake
 
-        self._server = _Server((address, port), Handler)
-        if tls is not None:
+        self._handler, self._tls = Handler, tls
+        self._listen((address, port))
+        self.url = f"{'https' if tls else 'http'}://{address}:{self._place[1]}"
+
+    def _listen(self, place: tuple[str, int]) -> None:
+        self._server = _Server(place, self._handler)
+        self._place = place[0], int(self._server.server_address[1])
+        if self._tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
+            context.load_cert_chain(*self._tls)
             self._server.socket = context.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
-        self.url = f"{'https' if tls else 'http'}://{address}:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
+
+    def go_away(self) -> None:
+        """Take no connections, until it comes back."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def come_back(self) -> None:
+        """Serve again, in the same place, with what it had."""
+        self._listen(self._place)
 
     def script(self, operation: str, *faults: Fault) -> None:
         """What will happen to the next requests for an operation, one each."""
@@ -130,9 +145,8 @@ class FakeAws:
     def close(self) -> None:
         """Stop serving."""
         self.let_go()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        if self._thread.is_alive():
+            self.go_away()
 
     def of(self, operation: str) -> list[Event]:
         """The requests for one operation so far."""

@@ -1,4 +1,5 @@
 import os
+import shutil
 import stat
 import subprocess
 import threading
@@ -69,6 +70,22 @@ def test_without_a_home_there_is_a_remedy(tmp_path: Path):
     with pytest.raises(NotInitialised) as caught:
         Installation.open(Home(tmp_path))
     assert "strongroom init" in caught.value.remedy
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_client_of_a_broker_is_not_told_to_make_another_installation(
+    home: Home, tmp_path: Path, copied: bool
+):
+    client = Home(tmp_path / "client")
+    client.create()
+    client.settings_file.write_text('[broker]\nurl = "redis://127.0.0.1:1/0"\n')
+    if copied:
+        shutil.copy(home.registry_file, client.registry_file)
+    with pytest.raises(NotInitialised) as caught:
+        Installation.open(client)
+    assert "strongroom init" not in caught.value.remedy
+    expected = "identity new --role operator" if copied else "registry import"
+    assert expected in caught.value.remedy
 
 
 def test_an_unknown_vault_is_told_with_the_known_ones(home: Home):

@@ -94,7 +94,7 @@ def test_the_real_server_answers_in_every_kind(server: Server) -> None:
 def test_a_wrong_password_and_a_forbidden_key_are_refusals(server: Server) -> None:
     place = server.url.rpartition("@")[2]
     mailbox = Mailbox(f"redis+socket://client:wrong@{place}", Settings())
-    with pytest.raises(BrokerUnreachable, match="refuses this client"):
+    with pytest.raises(BrokerUnreachable, match="refuses this user or its password"):
         mailbox.status(queues.SCHEDULER)
     client = wire(server.url)
     with pytest.raises(Refused, match="NOPERM"):

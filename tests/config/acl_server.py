@@ -64,6 +64,10 @@ class ValkeyServer(Server):
         self._pid = valkey.start()
         valkey.wait(self._pid)
 
+    def url(self, user: str) -> str:
+        """How a role reaches it."""
+        return f"redis+socket://{user}:{self.passwords[user].decode()}@{self._socket}"
+
     def login(self, user: str, password: str) -> Any:
         url = f"unix://{user}:{password}@{self._socket}?protocol=2"
         return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0))

@@ -152,6 +152,14 @@ def test_a_status_is_written_by_its_role_and_read_by_the_client(server: Server) 
         assert readers == {queues.CLIENT}
 
 
+def test_a_sign_of_life_is_given_by_its_role_and_its_age_is_seen_by_the_client(server: Server) -> None:
+    for station in (*STATIONS, queues.BEAT):
+        name = f"alive:{station}"
+        assert {user for user in USERS if allowed(server, user, "SET", name, "", "EX", "9")} == {station}
+        assert {user for user in USERS if allowed(server, user, "PTTL", name)} == {queues.CLIENT}
+        assert not any(allowed(server, user, "GET", name) for user in USERS)
+
+
 def test_lengths_are_known_to_who_shows_them(server: Server) -> None:
     for queue in QUEUES:
         readers = {user for user in USERS if allowed(server, user, "LLEN", queue)}
@@ -217,7 +225,7 @@ def test_no_user_rules_the_server(server: Server, user: str, command: str) -> No
 
 KNOWN_COMMANDS = """
     ping hello auth client|setname client|setinfo multi exec discard unwatch watch brpop blpop lpop lpush rpush llen
-    hset hget hmget hdel zadd zrem zcount zpopmin set get expire pexpire publish psubscribe punsubscribe
+    hset hget hmget hdel zadd zrem zcount zpopmin set get expire pexpire pttl publish psubscribe punsubscribe
 """
 """Their work is that of their own arguments, or of what they remove: a million elements are not looked at for 50 bytes.
 

@@ -14,6 +14,7 @@ from crypto.identity import Identity
 from crypto.notes import (
     WORKERS,
     Failure,
+    KeyWaiting,
     Note,
     Outcome,
     Parcel,
@@ -23,6 +24,7 @@ from crypto.notes import (
     SealedNote,
     SegmentDone,
     Verdict,
+    Waiting,
 )
 from crypto.registry import BACKUP, RESTORE, ROLES, SCHEDULER, Registry
 from crypto.signing import Domain, Signed
@@ -50,6 +52,8 @@ def read(signed: ProcessSigned, job: bytes = JOB, now_ms: int = NOW, registry: R
         Planned(1, 2, 3),
         Restoring(b"s" * 16, 4),
         Progress(1, 2, 3),
+        Waiting("refused", 4),
+        KeyWaiting("away", 5),
         Parcel(1, 2, 3),
         Outcome(b"{}", ((b"/a", "gone"),)),
         Failure("code", "message", "remedy"),

@@ -9,7 +9,7 @@ import pytest
 
 from client.commands.worker import ROLES, command
 from config import queues
-from workers.run import _host_of
+from workers.run import EXIT_CONFIG, _host_of
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"
 UNITS = sorted(FOLDER.glob("*.service"))
@@ -54,6 +54,14 @@ def test_every_role_has_a_unit_and_a_user() -> None:
         if line[0] == "u"
     }
     assert users == {f"strongroom-{role}" for role in ROLES}
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_role_is_started_again_until_it_runs_or_its_settings_forbid_it(unit: Path) -> None:
+    settings = settings_of(unit)
+    assert settings["Restart"] == ["always"]
+    assert settings["StartLimitIntervalSec"] == ["0"]
+    assert settings["RestartPreventExitStatus"] == [str(EXIT_CONFIG)]
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)

@@ -188,6 +188,18 @@ def test_missing_credentials_are_told_and_no_traceback(place: Place) -> None:
     assert "profile" in done.stderr
 
 
+def test_a_kms_that_cannot_be_reached_is_named_while_it_is_waited_for(place: Place) -> None:
+    place.aws.go_away()
+    asking = place.room.start("snapshots", "v", "--json")
+    assert asking.stderr is not None
+    told = asking.stderr.readline()
+    assert "no key can be had yet: AWS KMS cannot be reached" in told, told
+    assert asking.poll() is None
+    place.aws.come_back()
+    out, more = asking.communicate(timeout=120)
+    assert (asking.returncode, json.loads(out)) == (0, []), more
+
+
 def _asked(place: Place, intruder: Intruder, want: Want, tenant: bytes, vault: bytes) -> KeyReply:
     """What the key-broker answers a stolen backup worker that shows a ticket of a stolen scheduler."""
     issued = ticket.issue(

@@ -177,6 +177,8 @@ def test_a_host_without_a_worker_is_refused_with_a_remedy(world: World) -> None:
 def test_status_shows_every_queue(world: World) -> None:
     status = world.client.json("status")
     assert status["ready"] is True
+    roles = {"scheduler", "beat", "key-broker", "backup", "backup.web1", "restore", "maintenance"}
+    assert roles == set(status["seen"])
     assert status["queues"]["backup.web1"] == 0
     assert status["roles"]["key-broker"]["gateway"]["calls"] > 0
 
@@ -199,7 +201,12 @@ def test_keys_of_a_vault_that_is_forgotten_by_the_key_broker_are_given_no_more(w
     scheduler, restore, anyone = (Host(world.site.root / name) for name in ("scheduler", "restore", "any"))
     vault = ("more", "--repo", str(world.site.root / "more"), "--kms", "local-kms://docs")
     admin.run("vault", "add", *vault)
-    world.site.spread_registry(scheduler, restore, anyone, world.client)
+    early = world.client.json("vault", "create", *vault, code=1)
+    assert "registry import" in early["remedy"]
+    world.site.spread_registry(world.client)
+    early = world.client.json("vault", "create", *vault, code=1)
+    assert "import the registry's new copy on every one" in early["remedy"]
+    world.site.spread_registry(scheduler, restore, anyone)
     world.client.run("vault", "create", *vault)
     before = _unnumbered(admin)
     told = admin.json("vault", "forget", "more", "--yes")
@@ -255,9 +262,10 @@ def test_flower_over_tls_knows_the_workers_and_lets_nobody_in_without_the_passwo
         ({"ca_file": "{pki}/../other/ca.crt"}, "certificate verify failed"),
         (
             {"cert_file": "{pki}/../other/client.crt", "key_file": "{pki}/../other/client.key"},
-            "does not answer",
+            "client's certificate or key is not accepted",
         ),
         ({"url": "rediss://127.0.0.2:{port}/0"}, "127.0.0.2"),
+        ({"key_file": "{pki}/../other/client.key"}, "client's certificate or key is not accepted"),
         ({"password_file": "{users}/backup.password"}, "refuses"),
         ({"user": "scheduler"}, "refuses"),
         ({"ca_file": ""}, "ca_file"),
@@ -282,4 +290,4 @@ def test_whoever_is_not_who_they_say_gets_nowhere(
             patch.setenv(name, value)
         told = Host(home).json("status", code=1)
     assert words in told["error"]
-    assert told["remedy"]
+    assert any(f"broker.{name}" in told["remedy"] for name in (*changed, "ca_file"))

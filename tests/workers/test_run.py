@@ -69,7 +69,7 @@ def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, abstra
         systemd.bind("\0" + address[1:] if abstract else address)
         systemd.settimeout(5)
         Pulse(tmp_path / "alive").ready()
-        assert [systemd.recv(100), systemd.recv(100)] == [b"READY=1", b"WATCHDOG=1"]
+        assert [systemd.recv(100), systemd.recv(100)] == [b"WATCHDOG=1", b"READY=1"]
 
 
 def test_the_file_is_touched_at_every_beat_and_gone_at_a_start(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def run(context: RoleContext) -> None:
 
     def session(job: Job, reporter: Reporter) -> BackupSession:
         opened = BackupSession(own, job, duties.send, reporter.waiting)
-        reporter.keys = opened.keys
+        reporter.follow(opened.keys)
         return opened
 
     def plan(job: Job, reporter: Reporter, rest: Rest) -> None:

@@ -24,7 +24,10 @@ MAX_CIRCUITS = 1024
 
 
 class CircuitOpen(KmsUnavailable):
-    """The KMS was away again and again: it is not asked at this moment. The requester may come again."""
+    """The KMS was away again and again: it is not asked at this moment. The requester may come again.
+
+    Its words are those of the last call that was made: why the KMS is away is what somebody has to know.
+    """
 
 
 @dataclass(slots=True)
@@ -32,6 +35,7 @@ class _Circuit:
     failures: int = 0
     open_until: float = 0.0
     probing: bool = False
+    cause: KmsUnavailable | None = None
 
 
 class Breaker:
@@ -61,20 +65,24 @@ class Breaker:
             probe = circuit.failures >= FAILURES
             if probe:
                 if circuit.probing or self._clock() < circuit.open_until:
-                    raise CircuitOpen(
-                        "the KMS failed several times in a row and is left alone for some seconds"
-                    )
+                    raise _open(circuit)
                 circuit.probing = True
-        away = False
+        cause: KmsUnavailable | None = None
         try:
             yield
-        except KmsUnavailable:
-            away = True
+        except KmsUnavailable as error:
+            # Without its frames: they hold what the call was made with.
+            cause = KmsUnavailable(error.message, remedy=error.remedy)
             raise
         finally:
             with self._guard:
-                circuit.failures = circuit.failures + 1 if away else 0
+                circuit.failures, circuit.cause = (circuit.failures + 1, cause) if cause else (0, None)
                 if circuit.failures >= FAILURES:
                     circuit.open_until = self._clock() + OPEN_S
                 if probe:
                     circuit.probing = False
+
+
+def _open(circuit: _Circuit) -> CircuitOpen:
+    assert circuit.cause is not None
+    return CircuitOpen(circuit.cause.message, remedy=circuit.cause.remedy)

@@ -30,8 +30,7 @@ def build_service(home: Home, settings: KmsSettings, threads: int = THREADS) -> 
         threads: that will call it.
 
     Raises:
-        ConfigError: the broker has no identity file.
-        Malformed: that file is damaged.
+        ConfigError: the broker has no identity file, or a damaged one.
         StateError: the database cannot be opened.
     """
     gateway = build_gateway(home, settings)

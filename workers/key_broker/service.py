@@ -30,6 +30,7 @@ from crypto.secret import SecretKey
 from crypto.signing import Domain, Signed
 from crypto.ticket import INIT
 from workers.key_broker.audit import ADMITTED, ENDED, GRANTED, NOISE, REFUSED, Entry
+from workers.key_broker.breaker import CircuitOpen
 from workers.key_broker.checks import Errand, Order, Refused, Requester, check, identify
 from workers.key_broker.gateway import Counters, KmsGateway, RateLimited, Visit
 from workers.key_broker.limits import Rate, TokenBucket
@@ -176,13 +177,14 @@ class KeyService:
 
     def _serve(self, requester: Requester, order: Order, entry: Entry, now_ms: int) -> bytes:
         """Step 8, the keys, the audit log; never raises."""
+        claim = _claim(requester, order)
         try:
-            self._parts.state.admit(_claim(requester, order), entry, now_ms)
+            self._parts.state.admit(claim, entry, now_ms)
         except NotAdmitted as refused:
             return self._refuse(requester, entry, STATE_STEP, _refusal(refused.code, refused), now_ms)
         except StateError as error:
             return self._refuse(requester, entry, STATE_STEP, _unwritable(error), now_ms)
-        visit = self._parts.gateway.begin(order.ticket.tenant)
+        visit, unused = self._parts.gateway.begin(order.ticket.tenant), None
         try:
             given = self._fetch_all(visit, requester, order, now_ms)
             granted = msgspec.structs.replace(_entry_with(entry, visit), event=GRANTED)
@@ -191,6 +193,8 @@ class KeyService:
             refusal = _unwritable(error)
         except KmsError as error:
             refusal = _refusal(error.code, error, retryable=error.retryable)
+            # A call that was made counts, whatever came of it: who makes calls fail must not have more of them.
+            unused = claim if isinstance(error, CircuitOpen) and not visit.calls else None
         except CryptoError as error:
             refusal = _refusal("malformed", error)
         except Exception as error:  # noqa: BLE001  (what was admitted ends in the audit log, and is answered)
@@ -198,7 +202,7 @@ class KeyService:
             refusal = Refusal(DEFECT, "the key-broker failed", "see key-broker.log on its host", True)
         else:
             return self._sign(KeyReply(requester.digest, given, None, visit.calls))
-        return self._refuse(requester, _entry_with(entry, visit), 0, refusal, now_ms)
+        return self._refuse(requester, _entry_with(entry, visit), 0, refusal, now_ms, unused)
 
     def _fetch_all(self, visit: Visit, requester: Requester, order: Order, now_ms: int) -> tuple[Given, ...]:
         return tuple(self._fetch(visit, requester, order.vault, errand, now_ms) for errand in order.errands)
@@ -224,11 +228,19 @@ class KeyService:
         to, broker = requester.certificate.hpke_public, self._parts.identity.id
         return seal_key(key, to, requester.digest, broker, errand.want.purpose, errand.want.epoch)
 
-    def _refuse(self, requester: Requester, entry: Entry, step: int, refusal: Refusal, now_ms: int) -> bytes:
+    def _refuse(
+        self,
+        requester: Requester,
+        entry: Entry,
+        step: int,
+        refusal: Refusal,
+        now_ms: int,
+        unused: Claim | None = None,
+    ) -> bytes:
         refused = msgspec.structs.replace(entry, event=REFUSED, code=refusal.code, step=step)
         logger.warning("refused request %s: %s (step %d)", entry.request[:16], refusal.code, step)
         try:
-            self._parts.state.record(refused, now_ms)
+            self._parts.state.record(refused, now_ms, unused)
         except StateError as error:
             # Nothing was given, so the refusal may go out all the same.
             logger.warning("a refusal could not be audited: %s", error.message)

@@ -180,13 +180,21 @@ class BrokerState:
             self._count(entry.event, 1)
             return True
 
-    def record(self, entry: Entry, now_ms: int) -> None:
+    def record(self, entry: Entry, now_ms: int, give_back: Claim | None = None) -> None:
         """Write an audit entry and count its event and code.
+
+        Args:
+            give_back: a claim that was admitted and for which no KMS was called: its unwraps are not used up after all.
 
         Raises:
             StateError: the database failed.
         """
         with _translated(), self._transaction():
+            if give_back is not None:
+                self._db.execute(
+                    "UPDATE unwraps SET used = max(0, used - ?) WHERE jti = ?",
+                    (give_back.wants, give_back.jti),
+                )
             self._append(entry, now_ms)
             self._count(entry.event, 1)
             self._count("kms_calls", entry.kms_calls)
@@ -270,7 +278,7 @@ class BrokerState:
         row = self._db.execute("SELECT used FROM unwraps WHERE jti = ?", (claim.jti,)).fetchone()
         used = (row[0] if row is not None else 0) + claim.wants
         if used > claim.max_unwraps:
-            raise OverBudget("the ticket's unwraps are used up", remedy="the job goes on under a new ticket")
+            raise OverBudget("the ticket's unwraps are used up", remedy="run the command again")
         self._db.execute(
             "INSERT INTO unwraps VALUES (?, ?, ?) ON CONFLICT (jti) DO UPDATE SET used = excluded.used",
             (claim.jti, used, claim.expires_ms),

@@ -50,7 +50,7 @@ def forget(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     require_operation(job.ticket, FORGET)
     store = open_pruner(spec.repo, process.settings.store, on_wait=reporter.waiting)
     keys = VaultKeys(process, job, store, send)
-    reporter.keys = keys
+    reporter.follow(keys)
     # Proves that this is the vault's repository before anything is removed from it.
     read_config(store, job.vault, keys)
     unreadable: list[dict[str, str]] = []

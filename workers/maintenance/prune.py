@@ -58,7 +58,7 @@ class _Session:
         self.vault: VaultId = job.vault
         self.store: PruneStore = open_pruner(job.spec.repo, process.settings.store, on_wait=reporter.waiting)
         self.keys = VaultKeys(process, job, self.store, send)
-        reporter.keys = self.keys
+        reporter.follow(self.keys)
         read_config(self.store, self.vault, self.keys)
         self.epoch = epochs(self.store)[-1]
         self.keys.sealing_epoch = self.epoch

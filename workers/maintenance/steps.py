@@ -61,7 +61,8 @@ def check_vault(process: Process, job: Job, reporter: Reporter, send: Send) -> N
         raise WrongSpec("this job is no check")
     settings = process.settings.store
     store = open_reader(spec.repo, settings, on_wait=reporter.waiting)
-    reporter.keys = keys = VaultKeys(process, job, store, send)
+    keys = VaultKeys(process, job, store, send)
+    reporter.follow(keys)
     reading = Reading(spec.read_data, spec.subset)
     with in_time("read the data in parts: --read-data-subset 1/10, then 2/10, ..."):
         found = check(
@@ -100,7 +101,8 @@ def extend_locks(process: Process, job: Job, reporter: Reporter, send: Send) -> 
         raise WrongSpec("this job is not about locks")
     settings = process.settings.store
     store = open_pruner(job.spec.repo, settings, on_wait=reporter.waiting)
-    reporter.keys = keys = VaultKeys(process, job, store, send)
+    keys = VaultKeys(process, job, store, send)
+    reporter.follow(keys)
     walk = Walk(Live(reporter, keys))
     folder = cache_folder(process.home, process.role, job.vault)
     counts = {_EXTENDED: 0, _LEFT: 0}

@@ -29,7 +29,7 @@ def run(context: RoleContext) -> None:
 
     def session(job: Job, reporter: Reporter) -> RestoreSession:
         opened = RestoreSession(own, job, duties.send, reporter.waiting)
-        reporter.keys = opened.keys
+        reporter.follow(opened.keys)
         return opened
 
     def segment(job: Job, reporter: Reporter, rest: Rest) -> None:

@@ -357,7 +357,7 @@ def test_session_of_one_tenant_opens_nothing_of_another(bench: Bench, a: Custome
         ):
             with pytest.raises(AccessDenied):
                 call()
-    with pytest.raises(AccessDenied):
+    with pytest.raises(AccessDenied, match="use the key"):
         bench.of(a).generate(b.context())
     bench.of(b).decrypt(wrapped, b.context())
 
@@ -381,12 +381,14 @@ def test_each_side_alone_stops_another_tenants_session(
 
 
 def test_session_without_tag_or_external_id_is_not_given(bench: Bench, a: Customer) -> None:
-    with pytest.raises(AccessDenied):
+    with pytest.raises(AccessDenied, match="assume its role") as told:
         bench.of(a, external_id="other").generate(a.context())
-    with pytest.raises(AccessDenied):
+    assert "kms.aws_external_id" in told.value.remedy
+    assert "AssumeRole" in told.value.remedy
+    with pytest.raises(AccessDenied, match="assume its role"):
         bench.kms(a.key, b"short").generate(a.context())
     bench.be("backup")
-    with pytest.raises(AccessDenied):
+    with pytest.raises(AccessDenied, match="assume its role"):
         bench.of(a).generate(a.context())
 
 

@@ -1,5 +1,6 @@
 """The key service with `aws-kms://`: over boto3 against the strict fake, under the delivered policies."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,30 @@ def test_off_switch_of_the_customer(world: AwsWorld, state: str, code: str) -> N
         ]
     world.delivered.a.key.change(state="Enabled")
     world.granted(world.request(Want(DECRYPT, DEK, 1, record)))
+
+
+def test_a_kms_that_is_away_uses_up_no_ticket_by_calls_that_are_not_made(world: AwsWorld) -> None:
+    """What is said is why the last call failed, however often a worker asks; then the ticket still has its unwraps."""
+    ticket = world.ticket(max_unwraps=8)
+    world.aws.go_away()
+    for _ in range(20):
+        refusal = world.refused(world.request(ticket=ticket))
+        assert (refusal.code, refusal.retryable) == ("kms-unavailable", True)
+        assert "AWS KMS cannot be reached" in refusal.message
+    world.aws.come_back()
+    deadline = time.monotonic() + 60
+    while world.reply(world.request(ticket=ticket)).refusal is not None:  # type: ignore[union-attr]
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_calls_that_fail_use_up_the_ticket(world: AwsWorld) -> None:
+    """A stolen worker has no more calls by making them fail."""
+    ticket = world.ticket(max_unwraps=2)
+    world.aws.script("GenerateDataKey", *[Fault("AccessDeniedException")] * 5)
+    codes = [world.refused(world.request(ticket=ticket)).code for _ in range(5)]
+    assert codes == ["kms-access-denied"] * 2 + ["over-budget"] * 3
+    assert world.calls == len(world.aws.of("GenerateDataKey")) == 2
 
 
 def test_revoked_key_policy_is_an_off_switch_too(world: AwsWorld) -> None:

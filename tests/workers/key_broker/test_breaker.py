@@ -45,6 +45,7 @@ def test_opens_after_some_failures_in_a_row_and_for_that_cmk_alone(breaker: Brea
     with pytest.raises(CircuitOpen) as refused, breaker.call("a"):
         pytest.fail("the call was made")
     assert (refused.value.code, refused.value.retryable) == ("kms-unavailable", True)
+    assert (refused.value.message, refused.value.remedy) == ("away", KmsUnavailable.advice)
     succeed(breaker, "b")
 
 

@@ -6,7 +6,6 @@ from config.errors import ConfigError
 from config.home import Home
 from config.settings import KmsSettings
 from crypto import canonical
-from crypto.errors import Malformed
 from crypto.kms.errors import AccessDenied
 from crypto.kms.keystore import Keystore
 from crypto.kms.lock import PASSPHRASE_VARIABLE
@@ -25,13 +24,13 @@ def test_service_is_built_from_home_and_settings(world: World) -> None:
 def test_missing_identity_says_what_to_do(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.create()
-    with pytest.raises(ConfigError, match="strongroom init"):
+    with pytest.raises(ConfigError, match="strongroom identity new --role key-broker"):
         build_service(home, KmsSettings())
 
 
 def test_damaged_identity_is_a_typed_error(world: World) -> None:
     (world.home.identities / "key-broker").write_bytes(b"no identity")
-    with pytest.raises(Malformed):
+    with pytest.raises(ConfigError, match="identities/key-broker"):
         build_service(world.home, KmsSettings())
 
 
