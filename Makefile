@@ -63,8 +63,10 @@ types: setup-dev ## mypy --strict
 layers: setup-dev ## who may import whom
 	$(BIN)/lint-imports
 
+# Most of the whole installation's tests wait for something, so they run beside the others.
 unit: setup-dev ## the tests alone; ARGS='-k name' picks some
-	$(BIN)/python -m pytest $(ARGS)
+	@if [ -n '$(ARGS)' ]; then exec $(BIN)/python -m pytest $(ARGS); fi; \
+	printf '%s\n' tests/e2e --ignore=tests/e2e | xargs -P 2 -I '{}' $(BIN)/python -m pytest -p no:cacheprovider '{}'
 
 test-redis: setup-dev ## the broker's permissions and several hosts again, on an installed Redis 7 with TLS
 	@command -v redis-server >/dev/null || { echo 'test-redis needs redis-server 7 or newer on the PATH.' >&2; exit 1; }
