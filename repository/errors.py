@@ -127,6 +127,10 @@ class CacheDamaged(CacheError):
     """The cache is cut short, altered, or of something else: discard it and make it again."""
 
 
+class CacheReplaced(CacheDamaged):
+    """Another process has made the cache anew; what counts now is there to be opened."""
+
+
 class CacheUnusable(CacheError):
     """The system refuses the cache: no room, no right, too many readers."""
 

@@ -11,7 +11,7 @@ import lmdb
 
 from repository.cache.generations import Generations, unusable
 from repository.cache.readers import IDLE, READING, WRITING, Mark, killed_somebody
-from repository.errors import CacheDamaged, CacheError
+from repository.errors import CacheDamaged, CacheError, CacheReplaced
 
 READERS: Final = 512
 MAP_START: Final = 64 << 20
@@ -188,7 +188,7 @@ class Environment:
         """Give the memory of the pages that were read back to the system, if they may be many.
 
         Raises:
-            CacheDamaged: the generation was replaced, or cannot be opened any more.
+            CacheReplaced: the generation cannot be opened any more.
         """
         self._reads = 0
         if not self._large:
@@ -197,7 +197,7 @@ class Environment:
         try:
             self._attach(self._generation, create=False)
         except (lmdb.Error, OSError) as error:
-            raise CacheDamaged("the cache was replaced") from error
+            raise CacheReplaced("the cache was replaced") from error
 
     def _run(self, work: Callable[[lmdb.Transaction], T], *, write: bool) -> T:
         while True:

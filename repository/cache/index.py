@@ -14,7 +14,14 @@ from typing import Final, TypeVar
 from repository import layout
 from repository.access import KeyRing, VaultId
 from repository.cache.tables import ChunkTables
-from repository.errors import CacheDamaged, CacheError, CacheUnusable, IndexTooLarge, RepositoryError
+from repository.errors import (
+    CacheDamaged,
+    CacheError,
+    CacheReplaced,
+    CacheUnusable,
+    IndexTooLarge,
+    RepositoryError,
+)
 from repository.index import Index, Location, OnDamaged, read_index
 from repository.manifest import PackSummary
 from repository.prunes import NOTHING_STRUCK, Struck
@@ -219,6 +226,10 @@ class HostIndex:
         logger.warning("%s", error)
         self._disk.discard()
         self._usable = False
+        if isinstance(error, CacheReplaced) and self._disk.open():
+            # Of whatever state of the store: what it lacks is stored again, or looked for again, and no disk is broken.
+            self._usable = True
+            return
         now = time.monotonic()
         if isinstance(error, CacheUnusable) or now < self._recovered + DISK_AGAIN_S:
             self._give_up(error)

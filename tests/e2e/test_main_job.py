@@ -400,10 +400,13 @@ def test_a_home_in_the_tree_is_backed_up_without_its_secrets(kept: Strongroom, t
     tree.mkdir()
     (tree / "file").write_text("mine")
     (tree / "home").symlink_to(kept.home)
-    done = kept.json("backup", "v", tree, kept.home)
+    # The stack that does it is at work in this home: of its cache, logs and ledger some may change or vanish meanwhile.
+    done = kept.json("backup", "v", tree, kept.home, code=None)
+    live = (f"{kept.home}/cache/", f"{kept.home}/logs/", f"{kept.home}/ledger", f"{kept.home}/key-broker")
+    assert [each for each in done["failed"] if not each["path"].startswith(live)] == []
     told = {each["path"] for each in done["left_out"]}
     assert {str(kept.home / name) for name in ("identities", "kms", "run")} <= told
-    kept.json("restore", "v", "latest", "--target", tmp_path / "out")
+    kept.json("restore", "v", "latest", "--target", tmp_path / "out", code=None)
     restored = tmp_path / "out" / kept.home.relative_to("/")
     assert (restored / "config.toml").read_bytes() == (kept.home / "config.toml").read_bytes()
     assert (restored / "registry.json").read_bytes() == (kept.home / "registry.json").read_bytes()

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from crypto.header import Kind
 from crypto.sealing import sealed_length
 from repository import index as index_module
+from repository.adopt import adopt_packs
 from repository.compression import RAW
 from repository.errors import ChunkMissing, ObjectDamaged, ObjectExists, RepositoryError
-from repository.index import ChunkIndex, Index, Location, adopt_packs, read_index, write_indexes
+from repository.index import ChunkIndex, Index, Location, read_index, write_indexes
 from repository.layout import index_name, pack_name, segment_id
 from repository.manifest import IndexBody, PackSummary
 from repository.objects import MAX_INDEX, put_struct

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repository import layout, presence
-from repository.index import ChunkIndex, adopt_packs
+from repository.adopt import adopt_packs
+from repository.index import ChunkIndex
 from repository.presence import Presence
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import msgspec
 from config.queues import BACKUP_SEGMENT
 from crypto import notes, report
 from repository import layout
+from repository.adopt import adopt_packs
 from repository.builder import absent_chunks, is_whole
 from repository.catalog import (
     finished_segments,
@@ -25,7 +26,7 @@ from repository.catalog import (
     write_work,
 )
 from repository.errors import FormatError, ObjectExists, ObjectMissing
-from repository.index import adopt_packs, write_indexes
+from repository.index import write_indexes
 from repository.manifest import Manifest, ManifestRef, Plan, Snapshot, Work
 from repository.presence import MOST, Presence
 from repository.store import ReadStore

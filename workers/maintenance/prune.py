@@ -9,7 +9,7 @@ from crypto.job import PruneSpec, SweepSpec
 from crypto.ticket import PRUNE, require_operation
 from repository import layout
 from repository.access import VaultId
-from repository.errors import ObjectExists, ObjectMissing
+from repository.errors import ObjectExists, ObjectMissing, RepositoryError
 from repository.fetch import Fetcher
 from repository.index import write_indexes
 from repository.pack import PackWriter
@@ -42,6 +42,10 @@ DEAD_UPLOAD_S: Final = 24 * 60 * 60.0
 REMEMBER_MS: Final = 7 * DAY_MS
 """How long it is remembered which packs were removed, and which snapshots must not come about: a worker of a job that
 ended has no valid ticket after six hours, and no key a quarter of an hour later."""
+
+
+class Superseded(RepositoryError):
+    """A prune that was called off went on, and took this one's mark away; its own names the same and more."""
 
 
 class _Session:
@@ -146,6 +150,7 @@ def sweep(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     Raises:
         OutOfScope: the ticket does not allow it.
         NotCertain: something cannot be read; nothing is removed.
+        Superseded: the mark is gone; nothing is removed.
         StoreError, KeyRefused, KeyBrokerSilent: some may be removed; doing it again removes the rest.
     """
     spec = job.spec
@@ -181,7 +186,13 @@ def _marked(session: _Session) -> Names:
     subject, prune = session.subject[:3], session.job.id
     if _is_there(session.store, layout.sweep_name(prune)):
         return read_sweep(*subject, prune)
-    return read_mark(*subject, prune)
+    try:
+        return read_mark(*subject, prune)
+    except ObjectMissing as error:
+        raise Superseded(
+            "another prune of this vault made its own mark in the place of this one's; nothing was removed",
+            remedy="prune again",
+        ) from error
 
 
 def _named(session: _Session, names: Names) -> Names:

@@ -18,6 +18,7 @@ from repository.index import write_indexes
 from repository.layout import id_of
 from repository.manifest import PackSummary
 from repository.pack import GRAIN, RECORD
+from repository.prunes import Struck
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -396,6 +397,36 @@ def test_an_object_that_cannot_be_read_is_tried_again_each_time(repo: "Repo") ->
     repo.damage(bad, lambda _: whole)
     repo.refresh(index)
     assert_right(index)
+
+
+def test_a_cache_that_others_replace_again_and_again_is_no_broken_disk(
+    repo: "Repo", process: "Process", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "LARGE", 0)
+    monkeypatch.setattr(environment, "READS_A_MAPPING", 10)
+    old = publish(repo, range(PACKS))
+    index = host_index(repo, in_memory=100)
+    repo.refresh(index)
+    for fence in (2, 3, 4):
+        new = publish(repo, range(PACKS), fence=fence)
+        repo.store.delete(old)
+        old = new
+        assert process(lambda: repo.refresh(host_index(repo))) == 0
+        assert_right(index)
+
+
+def test_a_process_that_has_not_seen_a_mark_takes_up_the_tables_of_one_that_has(
+    repo: "Repo", process: "Process", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "LARGE", 0)
+    monkeypatch.setattr(environment, "READS_A_MAPPING", 10)
+    publish(repo, range(PACKS))
+    index = host_index(repo, in_memory=100)
+    repo.refresh(index)
+    struck = Struck(frozenset([f"prunes/{'00' * 16}/mark"]), frozenset([b"x" * 16]), frozenset())
+    for _ in range(3):
+        assert process(lambda: host_index(repo).refresh(repo.store, repo.vault, repo.keys, None, struck)) == 0
+        assert_right(index)
 
 
 def host_index_elsewhere(repo: "Repo") -> HostIndex:

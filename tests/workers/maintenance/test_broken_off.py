@@ -90,3 +90,17 @@ def test_a_newer_mark_names_what_a_prune_that_was_called_off_may_still_remove(
     monkeypatch.setattr(prunes, "survey", surveyed)
     told_sweep(vault, first)
     vault.require_whole()
+
+
+def test_a_prune_whose_mark_was_taken_away_says_so_and_the_next_one_is_done(vault: Vault) -> None:
+    vault.forget(vault.backup(only(vault, 0)))
+    vault.backup(only(vault, 1))
+    newer = os.urandom(16)
+    told_mark(vault, newer)
+    told_mark(vault, os.urandom(16))  # of a prune that was called off before its worker began
+    told = told_sweep(vault, newer)
+    assert (told["kind"], told["code"]) == ("failed", "superseded")
+    last = os.urandom(16)
+    told_mark(vault, last)
+    assert told_sweep(vault, last)["kind"] == "done"
+    vault.require_whole()
