@@ -48,7 +48,7 @@ REFUSALS: Final = {
     ),
     "maintenance": (
         "delete_object(Bucket='repository', Key='documents/keys/chunk-id')",
-        "delete_object(Bucket='repository', Key=key)",
+        "put_object(Bucket='repository', Key='documents/keys/dek-00000009', IfNoneMatch='*')",
     ),
     "client": (
         "get_object(Bucket='repository', Key=key)",
