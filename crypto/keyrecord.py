@@ -42,7 +42,8 @@ class KeyRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
             )
         if (self.tenant, self.vault) != (tenant, vault):
             raise HeaderMismatch(
-                "the key record belongs to another vault", remedy="check the vault's repository"
+                "the key record belongs to another vault",
+                remedy="check which repository this vault is attached to",
             )
         if (self.purpose, self.epoch) != (purpose, epoch):
             raise HeaderMismatch(f"the key record is for {self.purpose} {self.epoch}, not {purpose} {epoch}")
