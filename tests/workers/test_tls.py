@@ -25,9 +25,6 @@ from workers.stack.valkey import Valkey
 from workers.task import send
 from workers.tls import VerifiedAsyncConnection
 
-# asyncio's server leaves the sockets of handshakes that failed to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 USERS = (queues.SCHEDULER, queues.BACKUP, queues.CLIENT, queues.MONITOR)
 
 
