@@ -51,7 +51,7 @@ EVERYTHING: Final = Reading(data=True)
 class CheckReport(NamedTuple):
     """What was found. What is unused is not wrong: a running job may need it, or `prune` removes it.
 
-    Nor is a snapshot that is hidden, unless it is newer than all others; then it is a problem as well.
+    Nor is a snapshot that is hidden, unless it was not forgotten and is newer than all others.
 
     Attributes:
         problems: those that are named; `found` counts them all.
@@ -126,7 +126,7 @@ def check(
     walk = Walk(progress)
     with scratch(folder) as room, Census(room, walk, in_memory) as census:
         found = _Check(subject, census, walk, parallel)
-        return found.run(reading, hidden_snapshots(subject.store, told_for_s))
+        return found.run(reading, told_for_s)
 
 
 class _Check:
@@ -143,11 +143,15 @@ class _Check:
         self._key_of = Keyed().key_of
         self._closed = 0
 
-    def run(self, reading: Reading, hidden: Hidden) -> CheckReport:
+    def run(self, reading: Reading, told_for_s: float) -> CheckReport:
         store, findings, walk = self._subject.store, self._findings, self._walk
         self._check_vault()
+        hidden = hidden_snapshots(self._subject, told_for_s, self._on_damaged)
         for name in hidden.newest:
-            findings.add(name, "it is hidden by a delete marker, and no snapshot that is left is newer")
+            findings.add(
+                name,
+                "it is hidden by a delete marker, not by `forget`, and no snapshot that is left is newer",
+            )
         # Snapshots first: what those of them need was there before they were, whatever is stored meanwhile.
         committed = list(store.list(layout.SNAPSHOTS))
         objects = list(store.list(layout.INDEX))

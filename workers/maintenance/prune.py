@@ -17,6 +17,7 @@ from repository.prune import Decision, decide, leave_out, remove, repack
 from repository.prunes import (
     Names,
     Struck,
+    listed,
     read_mark,
     read_struck,
     read_sweep,
@@ -86,7 +87,7 @@ def mark(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     store, vault, keys = session.store, session.vault, session.keys
     if not _is_there(store, layout.mark_name(job.id)) and not _is_there(store, layout.sweep_name(job.id)):
         # Listed before anything is looked at: a mark that comes meanwhile is not older, whoever made it.
-        older = [name for name in store.list(layout.PRUNES) if not layout.prune_of(name)[1]]
+        older = [name for name in listed(store) if not layout.prune_of(name)[1]]
         struck = read_struck(store, vault, keys)
         usage = survey(session.subject, struck.packs)
         decision = decide(usage, spec.max_unused, frozenset(spec.running))
