@@ -70,7 +70,6 @@ def check_vault(process: Process, job: Job, reporter: Reporter, send: Send) -> N
             cache_folder(process.home, process.role, job.vault),
             reading,
             Live(reporter, keys),
-            parallel=settings.parallel,
             told_for_s=told_for_s(spec.repo),
         )
     reporter.report(report.DONE, outcome=outcome_of(found, reading))
