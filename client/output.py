@@ -157,6 +157,15 @@ def tell_snapshot(snapshot: str, time_ns: int) -> None:
     click.echo(f"the latest is snapshot {snapshot[:12]} of {to_the_second(time_of_ns(time_ns))}", err=True)
 
 
+def tell_config_changed() -> None:
+    """Say on standard error that the stack goes on by what config.toml said before."""
+    click.echo(
+        "strongroom: config.toml has changed since the stack started, which has not read it again\n"
+        "  -> `strongroom down`, then `strongroom up`",
+        err=True,
+    )
+
+
 def tell_paths(heading: str, paths: Iterable[tuple[bytes, str]]) -> None:
     """Name paths and what is wrong with each, on standard error."""
     first = True
