@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.deploy.roles_site import SOURCES, TARGETS, VAULT, VERSIONED, Call, RolesSite
-from tests.e2e.conftest import wait_for
 from tests.repository.s3.proxy import Fault, Request
 from tests.s3_server import PARCELS, REPOSITORY
+from tests.whole.room import wait_for
 
 BIG = 20 << 20
 """Sent in parts."""

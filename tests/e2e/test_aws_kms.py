@@ -25,8 +25,8 @@ from crypto.ticket import Ticket
 from tests.aws.delivered import Delivered, environment
 from tests.aws.pki import make_pki
 from tests.aws.server import FakeAws
-from tests.e2e.broker import Intruder
-from tests.e2e.conftest import Strongroom, left_tidy, make_tree, read_tree, wait_for
+from tests.whole.broker import Intruder
+from tests.whole.room import Strongroom, left_tidy, make_tree, read_tree, wait_for
 from tests.workers.test_poison import body, message
 from workers.key_broker.audit import GRANTED, Entry
 from workers.process import now_ms

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import COMMAND, Strongroom, furnished, make_tree, read_tree, wait_for
+from tests.whole.room import COMMAND, Strongroom, furnished, make_tree, read_tree, wait_for
 
 BACKUPS = 4
 """Each with a pack of its own."""

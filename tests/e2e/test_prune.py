@@ -13,7 +13,7 @@ import pytest
 from config import queues
 from config.home import Home
 from config.stack_file import running_stack
-from tests.e2e.conftest import Strongroom, make_tree, read_tree, wait_for
+from tests.whole.room import Strongroom, make_tree, read_tree, wait_for
 from tests.workers.stack_control import children_of, parent_of
 
 Tree = dict[str, bytes]

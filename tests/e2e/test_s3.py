@@ -15,8 +15,8 @@ import pytest
 from client.installation import Installation
 from config.home import Home
 from repository.stores import open_reader
-from tests.e2e.conftest import Strongroom, make_tree, read_tree, wait_for
 from tests.s3_server import BUCKET, DELIVERIES, LOCKED, S3Server
+from tests.whole.room import Strongroom, make_tree, read_tree, wait_for
 
 BIG = 70 << 20
 """More than a pack: uploads in parts, reads in pieces."""

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.e2e.conftest import TIMEOUT_S, Strongroom, read_tree
 from tests.s3_server import BUCKET, S3Server
+from tests.whole.room import TIMEOUT_S, Strongroom, read_tree
 
 BIG = (9 << 20) + 17
 """More than a piece, and more than a part of an upload."""

@@ -20,7 +20,7 @@ import pytest
 from client.compare import compare
 from config.home import Home
 from crypto.registry import Registry
-from tests.e2e.hosts import Host, Site
+from tests.whole.hosts import Host, Site
 from workers.key_broker.state import BrokerState
 
 HOST = "web1"
