@@ -210,7 +210,7 @@ def test_a_check_that_is_called_off_stops(slow: Strongroom) -> None:
     with slow.start("check", "v", "--read-data") as check:
         wait_for(lambda: bool(leases(slow)))
         check.send_signal(signal.SIGINT)
-        assert check.wait(30) == 130
+        assert check.wait(60) == 130
     assert leases(slow) == []
     # The one process of the role is free again, long before it would have read all.
     log = slow.home / "logs" / "maintenance.log"

@@ -109,7 +109,7 @@ class Strongroom:
         return any(needle in os.fsencode(each.readlink()) for each in (process / "fd").iterdir())
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait until something is true; fail the test if it never is."""
     deadline = time.monotonic() + seconds
     while not condition():
