@@ -14,6 +14,7 @@ import pytest
 
 from client.compare import compare
 from client.installation import python_command
+from tests.client.commands.running import answer, run
 
 CLOSED = "endpoint=http://127.0.0.1:9&region=us-east-1"
 """The port of the discard service, where nobody listens."""
@@ -25,23 +26,15 @@ class Shell:
 
     root: Path
 
+    @property
+    def home(self) -> Path:
+        return self.root / "home"
+
     def run(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        command, environment = python_command("client.main", *words)
-        done = subprocess.run(
-            command,
-            env={**environment, "STRONGROOM_HOME": str(self.root / "home")},
-            cwd="/",
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == code, done.stderr + done.stdout
-        assert "Traceback" not in done.stderr
-        return done
+        return run(self.home, *words, code=code)
 
     def json(self, *words: str, code: int = 0) -> Any:
-        return json.loads(self.run(*words, "--json", code=code).stdout.splitlines()[-1])
+        return answer(self.home, *words, code=code)
 
 
 @pytest.fixture(scope="module")
