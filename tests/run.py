@@ -20,7 +20,10 @@ AT_ONCE = 2
 NAMED = (
     ("tests/e2e",),
     ("tests/faults",),
-    ("tests/workers", "tests/scheduler", "tests/deploy"),
+    ("tests/workers",),
+    ("tests/repository", "tests/sources"),
+    ("tests/client",),
+    ("tests/deploy",),
 )
 REST = ("tests", *(f"--ignore={folder}" for part in NAMED for folder in part))
 WHY_LINES = 3
