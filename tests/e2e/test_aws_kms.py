@@ -159,6 +159,8 @@ def test_customers_off_switch_within_the_cache_age(place: Place) -> None:
         if done.returncode == 0:
             return False
         assert "the key is disabled in AWS KMS" in done.stderr
+        if "see `strongroom snapshots`" in done.stderr:
+            return False  # a backup that began with a key, and had none any more when it came to commit
         assert "enable the key in its KMS" in done.stderr
         assert "arn:" not in done.stderr
         return True
