@@ -3,7 +3,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from config.settings import Schedule
+from config.schedules import Schedule
 from crypto import job, notes
 from crypto.identity import Identity
 from scheduler import submit

@@ -8,7 +8,7 @@ from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.settings import Schedule
+from config.schedules import Schedule
 from crypto.job import BackupSpec, open_spec
 from crypto.registry import BACKUP
 from scheduler.schedules import CLOCK_STEP_MS, MISSED_MS, newest_slot, next_slot

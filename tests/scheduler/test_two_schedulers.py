@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import Schedule
+from config.schedules import Schedule
 from crypto.registry import BACKUP
 from scheduler.ledger import Ledger
 from scheduler.lifecycle import CLAIM_MS, LEASE_MS, MAX_ATTEMPTS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from config.settings import Schedule
+from config.schedules import Retention, Schedule
 from crypto import canonical, job, notes, report, signing, ticket
 from crypto.certificate import ProcessKeys
 from crypto.hpke import HpkeKey
@@ -124,7 +124,12 @@ class World:
         self.ledger = Ledger(folder / "ledger.db")
 
     def parts(
-        self, *, stack: bytes = STACK, one_shot: bool = False, schedules: tuple[Schedule, ...] = ()
+        self,
+        *,
+        stack: bytes = STACK,
+        one_shot: bool = False,
+        schedules: tuple[Schedule, ...] = (),
+        retention: tuple[Retention, ...] = (),
     ) -> Parts:
         return Parts(
             identity=self.people.scheduler,
@@ -134,6 +139,7 @@ class World:
             stack=stack,
             one_shot=one_shot,
             schedules=schedules,
+            retention=retention,
             hostname="host",
         )
 
