@@ -40,11 +40,8 @@ def require_known(ledger: Ledger, vault: bytes, now_ms: int) -> None:
     init = ledger.latest(INIT, vault)
     seen = init is not None and init.state == DONE
     if not seen and (oldest is None or now_ms - oldest < TICKET_LIFETIME_MS):
-        raise Refused(
-            "too-soon",
-            "this scheduler does not know for long enough who works on the vault",
-            remedy="back up, and prune six hours later; prune only where all backups of the vault are scheduled",
-        )
+        message, remedy = verdicts.TOO_SOON_WORDS
+        raise Refused(verdicts.TOO_SOON, message, remedy=remedy)
 
 
 def prepared(ledger: Ledger, vault: bytes, spec: PruneSpec) -> PruneSpec:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -12,11 +12,10 @@ from client.job import Job
 from client.output import json_line, json_option, size, summary
 from client.progress import Tally, meter
 from client.session import Session, open_session
+from config.keep import MAX_UNUSED
 from crypto import job as jobs
 from crypto import notes
 from crypto.registry import VaultEntry
-
-MAX_UNUSED: Final = 5.0
 
 
 class _Share(click.ParamType[float]):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import Schedule
-from crypto.registry import BACKUP
+from config.schedules import Retention, Schedule
+from crypto.registry import BACKUP, MAINTENANCE
 from scheduler.ledger import Ledger
 from scheduler.lifecycle import CLAIM_MS, LEASE_MS, MAX_ATTEMPTS
 from scheduler.service import Scheduler
@@ -61,6 +61,7 @@ def in_process(
     work: Callable[[World, Scheduler], None],
     *,
     schedules: tuple[Schedule, ...] = (),
+    retention: tuple[Retention, ...] = (),
     before: Callable[[], None] = nothing,
     after: Callable[[], None] = nothing,
 ) -> multiprocessing.process.BaseProcess:
@@ -69,7 +70,7 @@ def in_process(
     def main() -> None:
         world = World(folder, people)
         world.publisher = SharedPublisher(folder / "published", before, after)
-        work(world, world.scheduler(schedules=schedules))
+        work(world, world.scheduler(schedules=schedules, retention=retention))
 
     process = fork.Process(target=main)
     process.start()
@@ -102,6 +103,33 @@ def test_a_slot_fires_once_with_three_schedulers(tmp_path: Path, people: People)
     assert sorted(filter(None, slots)) == ticks[1:]
     backups = [line for line in published(tmp_path) if line[0] == "backup.plan"]
     assert len(backups) == len(ticks) - 1
+
+
+def test_each_forget_has_one_prune_with_three_schedulers(tmp_path: Path, people: People) -> None:
+    """Each of them ends whatever runs, at once, so that all of them find the same prune and the same slot due."""
+    policy = Retention("keep", "documents", "* * * * *", keep_last=1, prune=True)
+    world = World(tmp_path, people)
+    world.know_vault()
+    world.ledger.close()
+    barrier = fork.Barrier(3)
+    ticks = [START + n * MINUTE // 2 for n in range(40)]
+
+    def work(world: World, scheduler: Scheduler) -> None:
+        for at in ticks:
+            barrier.wait(30)
+            for job in world.ledger.unfinished(world.parts().stack):
+                # Through one that has no retention, so that the prune is left to the ticks.
+                text = world.report(job.id, "done", role=MAINTENANCE, fence=job.fence, at_ms=at)
+                world.scheduler().report(text, at)
+            barrier.wait(30)
+            scheduler.tick(at)
+
+    join(*(in_process(tmp_path, people, work, retention=(policy,)) for _ in range(3)))
+    ledger = Ledger(tmp_path / "ledger.db")
+    kinds = [job.kind for job in reversed(ledger.newest(100)) if job.schedule]
+    ledger.close()
+    assert len(kinds) > len(ticks) // 3
+    assert kinds == ["forget", "prune"] * (len(kinds) // 2) + ["forget"] * (len(kinds) % 2)
 
 
 def test_a_lost_job_is_driven_again_once_with_three_schedulers(tmp_path: Path, people: People) -> None:
