@@ -127,7 +127,8 @@ def test_a_bad_variable_is_named(tmp_path: Path, name: str, value: str) -> None:
 
 
 def test_a_passphrase_in_the_environment_is_no_setting(tmp_path: Path) -> None:
-    load(Home(tmp_path), {"STRONGROOM_KMS_PASSPHRASE": "secret"})
+    home = Home(tmp_path)
+    assert load(home, {"STRONGROOM_KMS_PASSPHRASE": "secret"}) == load(home, {})
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import random
 import sqlite3
 from pathlib import Path
 
-from tests.e2e.conftest import Strongroom, read_tree, wait_for
+from tests.whole.room import Strongroom, read_tree, wait_for
 
 CONFIG = """
 [[retention]]

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from scheduler.ledger import Ledger
 from scheduler.lifecycle import CLAIM_MS, LEASE_MS, MAX_ATTEMPTS
 from scheduler.service import Scheduler
 from tests.scheduler.world import NOW, People, RememberingPublisher, World
+from tests.workers.stack_control import until
 
 MINUTE = 60_000
 START = NOW - NOW % MINUTE
@@ -234,6 +236,11 @@ def test_killed_around_publishing_a_slot_it_fires_once(tmp_path: Path, people: P
     survivor.ledger.close()
 
 
+def has_jobs(folder: Path) -> bool:
+    with closing(sqlite3.connect(f"file:{folder}/ledger.db?mode=ro", uri=True)) as db:
+        return bool(db.execute("SELECT count(*) FROM jobs").fetchone()[0])
+
+
 def test_killed_at_any_time_the_ledger_is_whole_and_every_job_comes_to_an_end(
     tmp_path: Path, people: People
 ) -> None:
@@ -250,9 +257,10 @@ def test_killed_at_any_time_the_ledger_is_whole_and_every_job_comes_to_an_end(
 
     for delay in (0.02, 0.04, 0.06, 0.08):
         victim = in_process(tmp_path, people, work)
+        until(lambda: has_jobs(tmp_path))
         time.sleep(delay)
         victim.kill()
-        victim.join(10)
+        victim.join(60)
 
     with sqlite3.connect(tmp_path / "ledger.db") as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
