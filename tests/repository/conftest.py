@@ -12,14 +12,14 @@ from crypto.chunkid import ChunkIds
 from crypto.keyrecord import CHUNK_ID, DEK, KeyRecord
 from crypto.secret import SecretKey
 from repository.access import VaultId
-from repository.builder import Described, ManifestBuilder
+from repository.builder import ManifestBuilder
 from repository.cache.index import HostIndex
 from repository.catalog import write_manifest, write_snapshot
 from repository.chunker import Chunker, ChunkSizes
 from repository.directory import DirectoryPruner
 from repository.index import ChunkIndex, Index, write_indexes
 from repository.layout import segment_id
-from repository.manifest import Manifest, ManifestRef, PackSummary, Snapshot
+from repository.manifest import Entry, Manifest, ManifestRef, PackSummary, Snapshot
 from repository.pack import PackWriter
 from repository.rules import path_key
 from repository.stream import ChunkStream
@@ -87,7 +87,8 @@ class Repo:
             data = files[path]
             stream.begin()
             feed(stream, data)
-            builder.add(Described(path, "f", len(data), b"stamp", self.meta), stream.end())
+            mark = stream.end()
+            builder.add(Entry(path, "f", len(data), b"stamp", self.meta, [], mark.digest), mark)
         stream.finish()
         return builder.build(stream), stream.stored
 
