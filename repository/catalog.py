@@ -207,7 +207,10 @@ def read_snapshot(store: ReadStore, vault: VaultId, keys: KeyRing, snapshot_id: 
         body = open_object(store, name, keys, any_epoch(vault, Kind.SNAPSHOT, snapshot_id), MAX_SNAPSHOT).body
     except WrongObject:
         if _is_void(store, vault, keys, snapshot_id):
-            raise SnapshotVoid(f"{name}: its job was over before it was committed") from None
+            raise SnapshotVoid(
+                f"{name}: its job was over, or unknown to a prune, before it was committed",
+                remedy="back up again: what is stored still is used again",
+            ) from None
         raise
     snapshot = parse(Snapshot, body, name, MAX_SNAPSHOT)
     if snapshot.id != snapshot_id:

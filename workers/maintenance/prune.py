@@ -15,6 +15,7 @@ from repository.index import write_indexes
 from repository.pack import PackWriter
 from repository.prune import Decision, decide, leave_out, remove, repack
 from repository.prunes import (
+    Mark,
     Names,
     Struck,
     read_mark,
@@ -158,12 +159,13 @@ def sweep(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
         raise WrongSpec("this job sweeps nothing")
     session = _Session(process, job, reporter, send)
     store, vault, keys = session.store, session.vault, session.keys
-    _void(session, reporter, spec.ended)  # 1
     marked = _marked(session)
+    # All that were at work before the mark have ended, as far as the ledger knows; one put back may not know them.
+    _void(session, reporter, marked.jobs.union(spec.ended))  # 1
     struck = read_struck(store, vault, keys)
-    usage = survey(session.subject, struck.packs | marked.packs)  # 2
+    usage = survey(session.subject, struck.packs | marked.names.packs)  # 2
     reporter.go_on()
-    names = _named(session, removable(usage, marked))  # 3
+    names = _named(session, removable(usage, marked.names))  # 3
     rewritten = leave_out(store, vault, keys, session.epoch, job.id, names.packs, reporter.alive)  # 4
     remove(store, names, reporter.go_on)  # 5
     _clean(session, reporter, usage)  # 6
@@ -173,19 +175,20 @@ def sweep(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     reporter.report(report.DONE, outcome=_outcome(found))
 
 
-def _void(session: _Session, reporter: Reporter, ended: tuple[bytes, ...]) -> None:
+def _void(session: _Session, reporter: Reporter, ended: frozenset[bytes]) -> None:
     there = set(session.store.list(layout.SNAPSHOTS))
-    for job in ended:
+    for job in sorted(ended):
         if layout.snapshot_name(job) not in there:
             write_void(session.store, session.vault, session.keys, session.epoch, job, now_ms())
             reporter.alive()
 
 
-def _marked(session: _Session) -> Names:
+def _marked(session: _Session) -> Mark:
     """What may be removed: what was marked; and no more than an earlier attempt has named, if there was one."""
     subject, prune = session.subject[:3], session.job.id
     if _is_there(session.store, layout.sweep_name(prune)):
-        return read_sweep(*subject, prune)
+        # Whoever was at work before the mark was voided before the sweep was written.
+        return Mark(read_sweep(*subject, prune), frozenset())
     try:
         return read_mark(*subject, prune)
     except ObjectMissing as error:
@@ -216,8 +219,10 @@ def _clean(session: _Session, reporter: Reporter, usage: Usage) -> None:
             store.delete(name)
     for snapshot in usage.voids:
         if read_void(store, vault, keys, snapshot).time_ms + REMEMBER_MS < now:
-            reporter.alive()
-            store.delete(layout.snapshot_name(snapshot))
+            # Of a job that no ledger knows any more, nobody else removes them.
+            for name in [*store.list(layout.job_prefix(snapshot)), layout.snapshot_name(snapshot)]:
+                reporter.alive()
+                store.delete(name)
 
 
 def _is_there(store: ReadStore, name: str) -> bool:
