@@ -7,12 +7,14 @@ Python object per chunk. Chunk ids are keyed hashes, so their first bytes are as
 import struct
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from crypto.header import Kind
 from repository import layout
 from repository.access import KeyRing, VaultId
 from repository.errors import ChunkMissing, ObjectDamaged, ObjectExists, RepositoryError
+from repository.listed import fail, read_listed
 from repository.manifest import IndexBody, PackSummary
 from repository.objects import MAX_INDEX, any_epoch, open_object, parse, put_struct
 from repository.pack import RECORD, check_summary
@@ -247,20 +249,13 @@ class Index:
         if not self._loaded.issubset(names) or struck.objects != self._struck:
             self._clear()
         self._struck = struck.objects
-        for name in names:
-            if name in self._loaded:
-                continue
-            try:
-                for summary in read_index(store, vault, keys, layout.id_of(name)):
-                    self._unindexed.pop(summary.id, None)
-                    if summary.id not in self._known and summary.id not in struck.packs:
-                        self.learn(summary)
-            except RepositoryError as error:
-                if on_damaged is None:
-                    raise
-                on_damaged(name, error)
-            else:
-                self._loaded.add(name)
+        read = partial(read_named, store, vault, keys)
+        for name, packs in read_listed(store, names, read, on_damaged or fail, self._loaded):
+            for summary in packs:
+                self._unindexed.pop(summary.id, None)
+                if summary.id not in self._known and summary.id not in struck.packs:
+                    self.learn(summary)
+            self._loaded.add(name)
 
     def _find(self, chunk_id: bytes) -> int:
         slots = self._slots
@@ -347,6 +342,11 @@ def read_index(store: ReadStore, vault: VaultId, keys: KeyRing, index_id: bytes)
         except ObjectDamaged as error:
             raise ObjectDamaged(f"{name}: {error.message}") from error
     return packs
+
+
+def read_named(store: ReadStore, vault: VaultId, keys: KeyRing, name: str) -> list[PackSummary]:
+    """`read_index` of the object that has this name."""
+    return read_index(store, vault, keys, layout.id_of(name))
 
 
 def _grouped(packs: Iterable[PackSummary]) -> Iterator[list[PackSummary]]:

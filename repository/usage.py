@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from blake3 import blake3
@@ -13,7 +14,8 @@ from repository.access import KeyRing, VaultId
 from repository.catalog import is_damage, manifests_ahead, read_manifest, read_snapshot
 from repository.census import Census
 from repository.errors import FormatError, ObjectMissing, RepositoryError
-from repository.index import OnDamaged, read_index
+from repository.index import OnDamaged, read_named
+from repository.listed import read_listed
 from repository.manifest import Manifest, ManifestRef, PackSummary, Snapshot
 from repository.store import ReadStore
 from repository.walk import Walk
@@ -62,16 +64,20 @@ class Keyed:
 def indexed_packs(
     subject: Subject, names: Sequence[str], walk: Walk, on_damaged: OnDamaged
 ) -> Iterator[tuple[str, list[PackSummary]]]:
-    """The names of index objects and their packs, one object in memory at a time.
+    """The names of index objects and their packs, one object in memory at a time; see `repository.listed`.
 
     Raises:
         StoreError: the store does not answer.
     """
-    for name in names:
-        try:
-            yield name, read_index(*subject, layout.id_of(name))
-        except (FormatError, ObjectMissing) as error:
-            on_damaged(name, error)
+
+    def tell(name: str, error: RepositoryError) -> None:
+        if not isinstance(error, FormatError | ObjectMissing):
+            raise error
+        on_damaged(name, error)
+        walk.did()
+
+    for found in read_listed(subject.store, names, partial(read_named, *subject), tell):
+        yield found
         walk.did()
 
 

@@ -22,7 +22,8 @@ from repository.errors import (
     IndexTooLarge,
     RepositoryError,
 )
-from repository.index import Index, Location, OnDamaged, read_index
+from repository.index import Index, Location, OnDamaged, read_named
+from repository.listed import fail, read_listed
 from repository.manifest import PackSummary
 from repository.prunes import NOTHING_STRUCK, Struck
 from repository.store import ReadStore
@@ -261,12 +262,14 @@ class _Source:
         self._store = store
         self._vault = vault
         self._keys = keys
-        self._on_damaged = on_damaged or _raise
+        self._on_damaged = on_damaged or fail
+        self._listed: frozenset[str] = frozenset()
 
     def ids(self) -> frozenset[bytes]:
         """Of all that are there."""
         found = []
-        for name in self._store.list(layout.INDEX):
+        self._listed = frozenset(self._store.list(layout.INDEX))
+        for name in self._listed:
             try:
                 found.append(layout.id_of(name))
             except RepositoryError as error:
@@ -274,18 +277,12 @@ class _Source:
         return self.struck.union(found)
 
     def read(self, ids: Iterable[bytes]) -> Iterator[tuple[bytes, list[PackSummary]]]:
-        """Their packs."""
-        for index_id in ids:
-            if index_id in self.struck:
-                yield index_id, []
-                continue
-            try:
-                packs = read_index(self._store, self._vault, self._keys, index_id)
-            except RepositoryError as error:
-                self._on_damaged(layout.INDEX + index_id.hex(), error)
-            else:
-                yield index_id, [pack for pack in packs if pack.id not in self._packs]
-
-
-def _raise(_name: str, error: RepositoryError) -> None:
-    raise error
+        """Their packs; in the place of objects that were replaced since `ids`, those of others that are new."""
+        wanted = frozenset(ids)
+        for index_id in wanted & self.struck:
+            yield index_id, []
+        names = frozenset(layout.INDEX + index_id.hex() for index_id in wanted - self.struck)
+        read = partial(read_named, self._store, self._vault, self._keys)
+        known = self._listed - names
+        for name, packs in read_listed(self._store, sorted(names), read, self._on_damaged, known):
+            yield layout.id_of(name), [pack for pack in packs if pack.id not in self._packs]
