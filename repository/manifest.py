@@ -145,9 +145,13 @@ class Doomed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
 
 class Marked(Doomed, frozen=True):
-    """What a prune may remove; and joined ids (16) of the jobs that had working objects right before."""
+    """What a prune may remove; and joined ids (16 bytes) of jobs.
+
+    `jobs` had working objects right before; `older` are prunes of which a mark was there, and whose mark this replaces.
+    """
 
     jobs: bytes
+    older: bytes
 
 
 class Void(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

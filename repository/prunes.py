@@ -32,10 +32,17 @@ class Names(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """What a prune may remove, and the jobs that may have relied on it before: those with working objects then."""
+    """What a prune may remove.
+
+    Attributes:
+        names: of that.
+        jobs: those that may have relied on it before: they had working objects.
+        older: prunes that had marked before and came to nothing; what their marks name and nobody needs is in `names`.
+    """
 
     names: Names
     jobs: frozenset[bytes]
+    older: frozenset[bytes]
 
 
 class Struck(NamedTuple):
@@ -56,7 +63,15 @@ NOTHING_STRUCK: Final = Struck()
 
 
 def write_mark(
-    store: WriteStore, vault: VaultId, keys: KeyRing, epoch: int, prune: bytes, time_ms: int, names: Names
+    store: WriteStore,
+    vault: VaultId,
+    keys: KeyRing,
+    epoch: int,
+    prune: bytes,
+    time_ms: int,
+    names: Names,
+    *,
+    older: Iterable[bytes] = (),
 ) -> None:
     """Say what a prune may remove, and who was at work then; once, whatever an attempt that comes late has found.
 
@@ -66,7 +81,7 @@ def write_mark(
     """
     # Listed before the mark is there: a job that begins later looks at it, and must not be called off.
     jobs = {job for job in map(layout.job_of, store.list(layout.JOBS)) if job is not None}
-    body = Marked(time_ms, _joined(names.packs), _joined(names.manifests), _joined(jobs))
+    body = Marked(time_ms, _joined(names.packs), _joined(names.manifests), _joined(jobs), _joined(older))
     header = vault.header(Kind.MARK, epoch, prune)
     put_struct(store, layout.mark_name(prune), keys.dek(epoch), header, body, MAX_PRUNE)
 
@@ -94,7 +109,8 @@ def read_mark(store: ReadStore, vault: VaultId, keys: KeyRing, prune: bytes) -> 
     """
     name = layout.mark_name(prune)
     marked = _open(Marked, store, vault, keys, name)
-    return Mark(_names(marked, name), _split(marked.jobs, layout.ID, name))
+    jobs, older = (_split(ids, layout.ID, name) for ids in (marked.jobs, marked.older))
+    return Mark(_names(marked, name), jobs, older)
 
 
 def read_sweep(store: ReadStore, vault: VaultId, keys: KeyRing, prune: bytes) -> Names:

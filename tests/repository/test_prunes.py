@@ -39,9 +39,9 @@ NAMES = Names(frozenset({b"a" * 16, b"b" * 16}), frozenset({b"m" * 24}))
 
 def test_a_mark_and_a_sweep_come_back(repo: "Repo") -> None:
     where = (repo.store, repo.vault, repo.keys)
-    write_mark(*where, 1, PRUNE, 5, NAMES)
+    write_mark(*where, 1, PRUNE, 5, NAMES, older=[OTHER])
     write_sweep(*where, 1, OTHER, 6, Names(frozenset({b"c" * 16}), frozenset()))
-    assert read_mark(*where, PRUNE) == Mark(NAMES, frozenset())
+    assert read_mark(*where, PRUNE) == Mark(NAMES, frozenset(), frozenset({OTHER}))
     assert [(name, time) for name, time, _ in sweeps(*where)] == [(sweep_name(OTHER), 6)]
     struck = read_struck(*where)
     assert struck.objects == {mark_name(PRUNE), sweep_name(OTHER)}
@@ -63,7 +63,7 @@ def test_a_mark_names_the_jobs_that_had_working_objects_before(repo: "Repo") -> 
         repo.store.put(name, [b"x"])
     write_mark(*where, 1, PRUNE, 5, NAMES)
     repo.store.put(plan_name(OTHER), [b"x"])
-    assert read_mark(*where, PRUNE) == Mark(NAMES, frozenset({planned, half}))
+    assert read_mark(*where, PRUNE) == Mark(NAMES, frozenset({planned, half}), frozenset())
 
 
 def test_a_mark_is_made_once(repo: "Repo") -> None:

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from contextlib import suppress
 from typing import Any, Final
 
 from crypto import notes, report
@@ -46,7 +47,7 @@ ended has no valid ticket after six hours, and no key a quarter of an hour later
 
 
 class Superseded(RepositoryError):
-    """A prune that was called off went on, and took this one's mark away; its own names the same and more."""
+    """The mark is gone: a later prune was done, and removed what this one named, or somebody removed the object."""
 
 
 class _Session:
@@ -87,7 +88,8 @@ def mark(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     store, vault, keys = session.store, session.vault, session.keys
     if not _is_there(store, layout.mark_name(job.id)) and not _is_there(store, layout.sweep_name(job.id)):
         # Listed before anything is looked at: a mark that comes meanwhile is not older, whoever made it.
-        older = [name for name in store.list(layout.PRUNES) if not layout.prune_of(name)[1]]
+        there = map(layout.prune_of, store.list(layout.PRUNES))
+        older = [prune for prune, is_sweep in there if not is_sweep]
         struck = read_struck(store, vault, keys)
         usage = survey(session.subject, struck.packs)
         decision = decide(usage, spec.max_unused, frozenset(spec.running))
@@ -123,16 +125,11 @@ def _with_older(names: Names, struck: Struck, usage: Usage) -> Names:
     return Names(names.packs | packs, names.manifests | manifests)
 
 
-def _mark(session: _Session, reporter: Reporter, names: Names, older: list[str]) -> None:
-    store = session.store
+def _mark(session: _Session, reporter: Reporter, names: Names, older: list[bytes]) -> None:
+    store, vault, keys, prune = session.store, session.vault, session.keys, session.job.id
     reporter.go_on()
-    try:
-        write_mark(store, session.vault, session.keys, session.epoch, session.job.id, now_ms(), names)
-    except ObjectExists:
-        return
-    # Marks of prunes that came to nothing: from now on, this one counts.
-    for name in older:
-        store.delete(name)
+    with suppress(ObjectExists):
+        write_mark(store, vault, keys, session.epoch, prune, now_ms(), names, older=older)
 
 
 def sweep(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
@@ -188,12 +185,12 @@ def _marked(session: _Session) -> Mark:
     subject, prune = session.subject[:3], session.job.id
     if _is_there(session.store, layout.sweep_name(prune)):
         # Whoever was at work before the mark was voided before the sweep was written.
-        return Mark(read_sweep(*subject, prune), frozenset())
+        return Mark(read_sweep(*subject, prune), frozenset(), frozenset())
     try:
         return read_mark(*subject, prune)
     except ObjectMissing as error:
         raise Superseded(
-            "another prune of this vault made its own mark in the place of this one's; nothing was removed",
+            "what this prune has marked is not there any more: a later one was done, or somebody removed it",
             remedy="prune again",
         ) from error
 
@@ -211,6 +208,10 @@ def _named(session: _Session, names: Names) -> Names:
 def _clean(session: _Session, reporter: Reporter, usage: Usage) -> None:
     store, vault, keys = session.store, session.vault, session.keys
     now = now_ms()
+    with suppress(ObjectMissing):
+        # Not when the mark was made: a prune that was called off may still make one, and must not take a live one away.
+        for prune in sorted(read_mark(store, vault, keys, session.job.id).older):
+            store.delete(layout.mark_name(prune))
     store.delete(layout.mark_name(session.job.id))
     own = layout.sweep_name(session.job.id)
     for name, time_ms, _ in sweeps(store, vault, keys):
