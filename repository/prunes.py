@@ -13,7 +13,16 @@ from repository import layout
 from repository.access import KeyRing, VaultId
 from repository.errors import ObjectDamaged, ObjectExists, ObjectMissing, StoreUnreachable
 from repository.manifest import Doomed, Marked, Void
-from repository.objects import MAX_PRUNE, MAX_VOID, any_epoch, open_object, parse, put_struct
+from repository.objects import (
+    MAX_PRUNE,
+    MAX_VOID,
+    any_epoch,
+    open_data,
+    open_object,
+    parse,
+    put_struct,
+    stored_limit,
+)
 from repository.store import ReadStore, WriteStore
 
 MOST_PACKS: Final = 2_000_000
@@ -196,8 +205,20 @@ def read_void(store: ReadStore, vault: VaultId, keys: KeyRing, snapshot: bytes) 
     Raises:
         ObjectMissing, StoreError, UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: there is none.
     """
+    data = store.get(layout.snapshot_name(snapshot), stored_limit(MAX_VOID))
+    return open_void(data, vault, keys, snapshot)
+
+
+def open_void(data: bytes, vault: VaultId, keys: KeyRing, snapshot: bytes) -> Void:
+    """The void that was read in the place of a snapshot.
+
+    Raises:
+        UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: it is none.
+    """
     name = layout.snapshot_name(snapshot)
-    body = open_object(store, name, keys, any_epoch(vault, Kind.VOID, snapshot), MAX_VOID).body
+    if len(data) > stored_limit(MAX_VOID):
+        raise ObjectDamaged(f"{name}: it is too large for a void")
+    body = open_data(data, name, keys, any_epoch(vault, Kind.VOID, snapshot), MAX_VOID).body
     return parse(Void, body, name, MAX_VOID)
 
 

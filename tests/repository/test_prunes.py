@@ -16,6 +16,7 @@ from repository.errors import (
 )
 from repository.layout import mark_name, plan_name, prune_of, snapshot_name, sweep_name, work_name
 from repository.manifest import Doomed
+from repository.measure import MeasuredReader, Meter
 from repository.objects import MAX_PRUNE, put_struct
 from repository.prunes import (
     Mark,
@@ -155,6 +156,15 @@ def test_a_void_keeps_a_snapshot_from_coming_about_and_is_none(repo: "Repo") -> 
     with pytest.raises(SnapshotVoid) as caught:
         read_snapshot(*where, PRUNE)
     assert not is_damage(repo.store, snapshot_name(PRUNE), caught.value)
+
+
+def test_a_void_costs_a_reader_one_request(repo: "Repo") -> None:
+    where = (repo.store, repo.vault, repo.keys)
+    write_void(*where, 1, PRUNE, 7)
+    meter = Meter()
+    assert read_snapshots(MeasuredReader(repo.store, meter), *where[1:], lambda *_: None) == []
+    assert meter.read()["get"].operations == 1
+    assert set(meter.read()) <= {"get", "list"}
 
 
 def test_what_only_looks_like_a_void_is_damage(repo: "Repo") -> None:

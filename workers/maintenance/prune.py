@@ -42,8 +42,9 @@ DAY_MS: Final = 24 * 60 * 60 * 1000
 DEAD_UPLOAD_S: Final = 24 * 60 * 60.0
 """No writer takes so long to store one object."""
 REMEMBER_MS: Final = 7 * DAY_MS
-"""How long it is remembered which packs were removed, and which snapshots must not come about: a worker of a job that
-ended has no valid ticket after six hours, and no key a quarter of an hour later."""
+"""How long it is remembered which packs were removed: what a late index object names must not be believed."""
+VOID_MS: Final = DAY_MS // 2
+"""How long a snapshot must not come about: no less than `scheduler.prunes.LATE_MS`, for the same reason."""
 
 
 class Superseded(RepositoryError):
@@ -219,7 +220,7 @@ def _clean(session: _Session, reporter: Reporter, usage: Usage) -> None:
             reporter.alive()
             store.delete(name)
     for snapshot in usage.voids:
-        if read_void(store, vault, keys, snapshot).time_ms + REMEMBER_MS < now:
+        if read_void(store, vault, keys, snapshot).time_ms + VOID_MS < now:
             # Of a job that no ledger knows any more, nobody else removes them.
             for name in [*store.list(layout.job_prefix(snapshot)), layout.snapshot_name(snapshot)]:
                 reporter.alive()
