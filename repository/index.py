@@ -5,6 +5,7 @@ Python object per chunk. Chunk ids are keyed hashes, so their first bytes are as
 """
 
 import struct
+import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -13,7 +14,7 @@ from typing import Final, NamedTuple, Protocol
 from crypto.header import Kind
 from repository import layout
 from repository.access import KeyRing, VaultId
-from repository.errors import ChunkMissing, ObjectDamaged, ObjectExists, RepositoryError
+from repository.errors import ChunkMissing, IndexTooLarge, ObjectDamaged, ObjectExists, RepositoryError
 from repository.listed import fail, read_listed
 from repository.manifest import IndexBody, PackSummary
 from repository.objects import MAX_INDEX, any_epoch, open_object, parse, put_struct
@@ -102,9 +103,14 @@ class ChunkIndex(Protocol):
 
 
 class Index:
-    """All chunks that the index objects loaded so far name, in memory."""
+    """All chunks that the index objects loaded so far name, in memory.
 
-    def __init__(self) -> None:
+    Args:
+        most: records that may come from index objects.
+    """
+
+    def __init__(self, most: int = sys.maxsize) -> None:
+        self._most = most
         self._clear()
 
     def _clear(self) -> None:
@@ -244,6 +250,7 @@ class Index:
 
         Raises:
             RepositoryError: an index object cannot be read, and there is no `on_damaged`.
+            IndexTooLarge: there are more records than may be; then there are none.
         """
         names = list(store.list(layout.INDEX))
         if not self._loaded.issubset(names) or struck.objects != self._struck:
@@ -256,6 +263,9 @@ class Index:
                 if summary.id not in self._known and summary.id not in struck.packs:
                     self.learn(summary)
             self._loaded.add(name)
+            if len(self) > self._most:
+                self._clear()
+                raise IndexTooLarge(f"the index of this vault has more than {self._most} chunks")
 
     def _find(self, chunk_id: bytes) -> int:
         slots = self._slots

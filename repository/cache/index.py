@@ -54,9 +54,10 @@ class HostIndex:
         self._disk = ChunkTables(folder, vault)
         self._usable = False
         self._not_before = 0.0
+        self._why = ""
         self._recovered = -DISK_AGAIN_S
         self._limit = in_memory
-        self._memory = Index()
+        self._memory = Index(in_memory)
         self._struck: frozenset[bytes] = frozenset()
         self._again: Callable[[], None] = lambda: None
 
@@ -128,7 +129,7 @@ class HostIndex:
     def forget_unindexed(self) -> None:
         """Drop what only this process knows."""
         if self._usable:
-            self._memory = Index()
+            self._memory = Index(self._limit)
         else:
             self._memory.forget_unindexed()
 
@@ -161,12 +162,13 @@ class HostIndex:
                 self._give_up(error)
             if self._usable:
                 return
-        self._memory.refresh(store, vault, keys, on_damaged, struck)
-        if len(self._memory) > self._limit:
+        try:
+            self._memory.refresh(store, vault, keys, on_damaged, struck)
+        except IndexTooLarge as error:
             raise IndexTooLarge(
-                "the index of this vault is too large for memory, and the cache on disk cannot be used",
-                remedy="give the folder `cache` of the home room on a local disk",
-            )
+                f"the index of this vault is too large for memory, and {self._why}",
+                remedy="give the folder `cache` in the home of this host's workers room on a local disk, and try again",
+            ) from error
 
     def _refresh_disk(self, source: "_Source") -> None:
         disk = self._disk
@@ -193,7 +195,7 @@ class HostIndex:
             if pack.id not in self._struck and not self._disk.knows_pack(pack.id)
         ]
         if [pack.id for pack in self._memory.packs()] != [pack.id for pack in left]:
-            self._memory = Index()
+            self._memory = Index(self._limit)
             for pack in left:
                 self._memory.add_pack(pack)
 
@@ -240,6 +242,7 @@ class HostIndex:
     def _give_up(self, error: RepositoryError) -> None:
         logger.warning("without the cache on disk: %s", error)
         self.close()
+        self._why = error.message
         self._not_before = time.monotonic() + DISK_AGAIN_S
 
 
