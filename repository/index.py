@@ -43,12 +43,11 @@ class Location(NamedTuple):
 
 
 class IndexedPack(NamedTuple):
-    """What the index knows of a pack itself; `first` is the number of its first record."""
+    """What the index knows of a pack itself."""
 
     id: bytes
     epoch: int
     size: int
-    first: int
 
 
 class ChunkIndex(Protocol):
@@ -161,21 +160,9 @@ class Index:
         pack = self._packs[self._pack_of[number]]
         return Location(pack.id, pack.epoch, offset, sealed, raw, codec)
 
-    def number_of(self, chunk_id: bytes) -> int:
-        """The number of the record that `locate` reads, -1 if there is none: packs are numbered through, in order."""
-        return self._find(chunk_id)
-
     def packs(self) -> Iterator[IndexedPack]:
         """Every pack known."""
         return iter(self._packs)
-
-    def table_of(self, number: int) -> PackSummary:
-        """The table of the pack that `packs` yields as `number`, counted from 0."""
-        pack = self._packs[number]
-        more = number + 1 < len(self._packs)
-        end = self._packs[number + 1].first if more else len(self._pack_of)
-        records = bytes(self._records[pack.first * RECORD.size : end * RECORD.size])
-        return PackSummary(pack.id, pack.epoch, pack.size, records)
 
     def knows_pack(self, pack_id: bytes) -> bool:
         """Whether the pack's table is in the index."""
@@ -224,7 +211,7 @@ class Index:
         check_summary(summary)
         self._known.add(summary.id)
         first = len(self._pack_of)
-        self._packs.append(IndexedPack(summary.id, summary.epoch, summary.size, first))
+        self._packs.append(IndexedPack(summary.id, summary.epoch, summary.size))
         count = len(summary.records) // RECORD.size
         self._records += summary.records
         self._pack_of.extend([len(self._packs) - 1] * count)

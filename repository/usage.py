@@ -13,7 +13,7 @@ from repository import layout
 from repository.access import KeyRing, VaultId
 from repository.catalog import is_damage, manifests_ahead, read_manifest, read_snapshot
 from repository.census import Census
-from repository.errors import FormatError, ObjectMissing, RepositoryError
+from repository.errors import FormatError, ObjectMissing, RepositoryError, SnapshotVoid
 from repository.index import OnDamaged, read_named
 from repository.listed import read_listed
 from repository.manifest import Manifest, ManifestRef, PackSummary, Snapshot
@@ -81,8 +81,17 @@ def indexed_packs(
         walk.did()
 
 
-def snapshots(subject: Subject, names: Sequence[str], on_damaged: OnDamaged) -> Iterator[Snapshot]:
+def snapshots(
+    subject: Subject,
+    names: Sequence[str],
+    on_damaged: OnDamaged,
+    on_void: Callable[[bytes], None] = lambda _: None,
+) -> Iterator[Snapshot]:
     """The snapshots of these names, one in memory at a time.
+
+    Args:
+        on_damaged: told the name and the error of each that cannot be used.
+        on_void: told the id of each that there is none of, nor will be.
 
     Raises:
         StoreError: the store does not answer.
@@ -90,6 +99,8 @@ def snapshots(subject: Subject, names: Sequence[str], on_damaged: OnDamaged) -> 
     for name in names:
         try:
             found = read_snapshot(*subject, layout.id_of(name))
+        except SnapshotVoid:
+            on_void(layout.id_of(name))
         except (FormatError, ObjectMissing) as error:
             if is_damage(subject.store, name, error):
                 on_damaged(name, error)

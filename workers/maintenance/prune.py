@@ -12,7 +12,7 @@ from repository import layout
 from repository.access import VaultId
 from repository.errors import ObjectExists, ObjectMissing, RepositoryError
 from repository.fetch import Fetcher
-from repository.index import write_indexes
+from repository.index import Index, write_indexes
 from repository.pack import PackWriter
 from repository.prune import Decision, decide, leave_out, remove, repack
 from repository.prunes import (
@@ -30,9 +30,10 @@ from repository.prunes import (
 )
 from repository.store import PruneStore, ReadStore
 from repository.stores import open_pruner
-from repository.survey import Subject, Usage, removable, survey, used_packs
+from repository.survey import Subject, Usage, removable, survey
 from repository.vault import epochs, read_config
 from workers.admission import Job
+from workers.indexes import cache_folder
 from workers.keys import Send, VaultKeys
 from workers.maintenance.steps import WrongSpec
 from workers.process import Process, now_ms
@@ -69,6 +70,7 @@ class _Session:
         read_config(self.store, self.vault, self.keys)
         self.epoch = epochs(self.store)[-1]
         self.keys.sealing_epoch = self.epoch
+        self.room = cache_folder(process.home, process.role, job.vault)
         self.subject = Subject(self.store, self.vault, self.keys, reporter.alive)
 
 
@@ -80,6 +82,7 @@ def mark(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     Raises:
         OutOfScope: the ticket does not allow it.
         NotCertain: something cannot be read; nothing is marked.
+        CacheUnusable: the vault is too large to be looked at in memory, and there is no disk; nothing is marked.
         StoreError, KeyRefused, KeyBrokerSilent: nothing is marked.
     """
     spec = job.spec
@@ -92,14 +95,15 @@ def mark(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
         there = map(layout.prune_of, store.list(layout.PRUNES))
         older = [prune for prune, is_sweep in there if not is_sweep]
         struck = read_struck(store, vault, keys)
-        usage = survey(session.subject, struck.packs)
-        decision = decide(usage, spec.max_unused, frozenset(spec.running))
-        if spec.dry_run:
-            found = _told(usage, decision.packs, decision.manifests) | _to_repack(decision)
-            reporter.report(report.DONE, outcome=_outcome(found | {"dry_run": True}))
-            return
-        names = Names(decision.packs | _repacked(session, reporter, usage, decision), decision.manifests)
-        _mark(session, reporter, _with_older(names, struck, usage), older)
+        with survey(session.subject, struck.packs, session.room) as usage:
+            decision = decide(usage, spec.max_unused, frozenset(spec.running))
+            if spec.dry_run:
+                found = _told(usage, decision.packs, decision.manifests) | _to_repack(decision)
+                reporter.report(report.DONE, outcome=_outcome(found | {"dry_run": True}))
+                return
+            emptied = _repacked(session, reporter, usage, decision)
+            names = _with_older(Names(decision.packs | emptied, decision.manifests), struck, usage)
+        _mark(session, reporter, names, older)
     reporter.report(report.PLANNED, segments=1)
 
 
@@ -113,7 +117,7 @@ def _repacked(session: _Session, reporter: Reporter, usage: Usage, decision: Dec
         reporter.progress(0, 0, size)
 
     writer = PackWriter(vault, epoch, keys)
-    done = repack(store, Fetcher(store, vault, keys, usage.index), writer, usage, decision.repack, moved)
+    done = repack(store, Fetcher(store, vault, keys, Index()), writer, usage, decision.repack, moved)
     # A second delivery of this attempt has packs of its own, so it needs names of its own.
     write_indexes(store, vault, keys, epoch, session.job.id, 1 + secrets.randbits(31), done.written)
     return done.emptied
@@ -121,7 +125,7 @@ def _repacked(session: _Session, reporter: Reporter, usage: Usage, decision: Dec
 
 def _with_older(names: Names, struck: Struck, usage: Usage) -> Names:
     """Also what older marks and sweeps named, and nothing needs: whoever named it may be about to remove it."""
-    packs = (struck.packs & usage.stored_packs) - used_packs(usage)
+    packs = frozenset(pack for pack in struck.packs if usage.stores(pack) and not usage.uses(pack))
     manifests = (struck.manifests & usage.stored_manifests) - usage.manifests
     return Names(names.packs | packs, names.manifests | manifests)
 
@@ -148,7 +152,7 @@ def sweep(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
 
     Raises:
         OutOfScope: the ticket does not allow it.
-        NotCertain: something cannot be read; nothing is removed.
+        NotCertain, CacheUnusable: as of a mark; nothing is removed.
         Superseded: the mark is gone; nothing is removed.
         StoreError, KeyRefused, KeyBrokerSilent: some may be removed; doing it again removes the rest.
     """
@@ -161,9 +165,10 @@ def sweep(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     # All that were at work before the mark have ended, as far as the ledger knows; one put back may not know them.
     _void(session, reporter, marked.jobs.union(spec.ended))  # 1
     struck = read_struck(store, vault, keys)
-    usage = survey(session.subject, struck.packs | marked.names.packs)  # 2
+    with survey(session.subject, struck.packs | marked.names.packs, session.room) as usage:  # 2
+        names = removable(usage, marked.names)
     reporter.go_on()
-    names = _named(session, removable(usage, marked.names))  # 3
+    names = _named(session, names)  # 3
     rewritten = leave_out(store, vault, keys, session.epoch, job.id, names.packs, reporter.alive)  # 4
     remove(store, names, reporter.go_on)  # 5
     _clean(session, reporter, usage)  # 6
@@ -236,13 +241,12 @@ def _is_there(store: ReadStore, name: str) -> bool:
 
 
 def _told(usage: Usage, packs: frozenset[bytes], manifests: frozenset[bytes]) -> dict[str, Any]:
-    sizes = {pack.id: pack.size for pack in usage.packs()}
     return {
         "snapshots": usage.snapshots,
         "packs": len(packs),
-        "bytes": sum(sizes.get(pack, 0) for pack in packs),
+        "bytes": sum(map(usage.size_of, packs)),
         "manifests": len(manifests),
-        "packs_left": len(usage.stored_packs - packs),
+        "packs_left": len(usage.stored_packs) - sum(map(usage.stores, packs)),
     }
 
 

@@ -1,7 +1,8 @@
 """A prune that was called off, and whose worker goes on all the same: no later prune loses anything by it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import workers.maintenance.prune as prunes
 from crypto.job import PruneSpec, SweepSpec
 from repository import layout
-from repository.survey import survey
+from repository.survey import Usage, survey
 from tests.workers.maintenance.test_prune import Vault, only, vault
 from workers.maintenance.prune import mark, sweep
 
@@ -56,11 +57,12 @@ def test_a_backup_beside_a_late_mark_still_sees_the_newer_one(
     told_mark(vault, newer)
     child: list[bytes] = []
 
-    def surveyed(*args: Any) -> Any:
-        usage = survey(*args)
-        late()
-        child.append(vault.begin(only(vault, 0)))
-        return usage
+    @contextmanager
+    def surveyed(*args: Any) -> Iterator[Usage]:
+        with survey(*args) as usage:
+            late()
+            child.append(vault.begin(only(vault, 0)))
+            yield usage
 
     monkeypatch.setattr(prunes, "survey", surveyed)
     vault.marked = newer
@@ -79,14 +81,15 @@ def test_a_newer_mark_names_what_a_prune_that_was_called_off_may_still_remove(
     vault.die(dead)
     first = vault.mark()
 
-    def surveyed(*args: Any) -> Any:
-        usage = survey(*args)
-        monkeypatch.setattr(prunes, "survey", survey)
-        running = vault.begin()
-        told_mark(vault, os.urandom(16), running=(running,))
-        vault.backing.source = vault.sources[2 if vault.busy[running] != vault.sources[2] else 1]
-        vault.backup(only(vault, 0))
-        return usage
+    @contextmanager
+    def surveyed(*args: Any) -> Iterator[Usage]:
+        with survey(*args) as usage:
+            monkeypatch.setattr(prunes, "survey", survey)
+            running = vault.begin()
+            told_mark(vault, os.urandom(16), running=(running,))
+            vault.backing.source = vault.sources[2 if vault.busy[running] != vault.sources[2] else 1]
+            vault.backup(only(vault, 0))
+            yield usage
 
     monkeypatch.setattr(prunes, "survey", surveyed)
     told_sweep(vault, first)
