@@ -10,7 +10,9 @@ from repository import layout
 from repository.errors import SnapshotVoid
 from repository.prunes import write_void
 from sources.filesystem.stamps import TICK_NS
+from tests.workers.backup.backing import Backing
 from tests.workers.maintenance.test_prune import Vault, only, vault
+from tests.workers.maintenance.upkeep import Upkeep
 from workers.process import now_ms
 
 __all__ = ["vault"]
@@ -93,4 +95,49 @@ def test_a_job_that_begins_after_the_mark_is_not_called_off(vault: Vault) -> Non
     vault.step(later)
     vault.sweep()
     vault.finish(later)
+    vault.require_whole()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_is_unknown_beside_it_every_snapshot_restores(
+    backing: Backing, upkeep: Upkeep, seed: int
+) -> None:
+    """Now and then the ledger forgets a job that has its plan: nobody waits for it, and nobody knows when it ends."""
+    vault = Vault(backing, upkeep, seed)
+    dice = vault.random
+    unknown: set[bytes] = set()
+
+    def step(job: bytes) -> None:
+        try:
+            vault.step(job)
+        except SnapshotVoid:
+            assert job in unknown, "one that is known is never called off"
+            vault.die(job)
+        if job in unknown and job not in vault.running:
+            vault.ended.remove(job)
+
+    for _ in range(45):
+        known = [job for job in vault.running if job not in unknown]
+        ended = [job for job in vault.trees if job not in vault.running]
+        action = dice.choice(["begin", "begin", "step", "step", "lose", "forget", "mark", "sweep", "sweep"])
+        if action == "begin" and len(vault.running) < 3:
+            vault.begin()
+        elif action == "step" and vault.running:
+            step(dice.choice([*vault.running]))
+        elif action == "lose" and known:
+            unknown.add(dice.choice(known))
+            vault.before -= unknown
+        elif action == "forget" and ended:
+            vault.forget(dice.choice(ended))
+        elif action == "mark" and vault.marked is None:
+            vault.mark(dice.choice([0.0, 0.3]), running=tuple(known))
+            vault.before -= unknown
+        elif action == "sweep" and vault.may_sweep():
+            assert vault.sweep()["kind"] == "done"
+            vault.require_whole()
+    for job in [*vault.running]:
+        while job in vault.running:
+            step(job)
+    vault.require_whole()
+    vault.prune()
     vault.require_whole()
