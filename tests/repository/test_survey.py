@@ -9,7 +9,6 @@ import pytest
 from repository import layout
 from repository.catalog import read_manifest, read_snapshots
 from repository.errors import CacheUnusable, StoreUnreachable
-from repository.patch import used_chunks
 from repository.prune import leave_out
 from repository.survey import NotCertain, PackUse, Subject, Usage, survey
 from tests.repository.test_listed import Replacing
@@ -71,7 +70,9 @@ def by_hand(repo: "Repo") -> dict[bytes, dict[bytes, int]]:
     homes: dict[bytes, dict[bytes, int]] = {layout.id_of(name): {} for name in repo.stored(layout.PACKS)}
     for snapshot in read_snapshots(repo.store, repo.vault, repo.keys, lambda *_: None):
         for ref in snapshot.manifests:
-            for chunk_id in used_chunks(read_manifest(repo.store, repo.vault, repo.keys, ref)):
+            manifest = read_manifest(repo.store, repo.vault, repo.keys, ref)
+            used = {number for entry in manifest.entries for number in entry.extents[::3]}
+            for chunk_id in (manifest.chunk_ids[32 * number : 32 * number + 32] for number in used):
                 home = min(index.places(chunk_id), key=lambda place: place.pack)
                 homes[home.pack][chunk_id] = home.sealed_len
     return homes
