@@ -23,8 +23,9 @@ from scheduler.turns import may_sweep, waits_in_vain
 
 logger = logging.getLogger(__name__)
 
-LATE_MS: Final = 2 * 24 * 60 * 60 * 1000
-"""A worker of a job that ended longer ago has neither ticket nor key: it commits nothing."""
+LATE_MS: Final = 2 * TICKET_LIFETIME_MS
+"""A worker of a job that ended longer ago commits nothing: before each request to the store it looks whether its ticket
+has expired (`workers/backup/session.py`), which was issued before the end. Twice that time, for clocks that differ."""
 MOST_ENDED: Final = 4000
 
 

@@ -1,8 +1,9 @@
 """`strongroom prune`."""
 
 import json
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -17,20 +18,19 @@ from crypto import job as jobs
 from crypto import notes
 from crypto.registry import VaultEntry
 
+# Digits only: `float` would also read 1_0, digits of other scripts, and nan.
+_PERCENT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)%?")
+
 
 class _Share(click.ParamType[float]):
     name = "share"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Percent of the stored bytes."""
-        if isinstance(value, float):
-            return value
-        try:
-            percent = float(str(value).removesuffix("%"))
-        except ValueError:
-            percent = -1.0
-        if not 0 <= percent <= 100:
-            self.fail(f"{str(value)!r} is no share: write such as 5%", param, ctx)
+        found = _PERCENT.fullmatch(str(value))
+        percent = float(found[1]) if found else 101.0
+        if percent > 100:
+            self.fail(f"{str(value)!r} is no share of 0% to 100%: write such as 5% or 0.5%", param, ctx)
         return percent
 
 

@@ -17,8 +17,8 @@ from repository.cache.index import HostIndex
 from repository.catalog import write_manifest, write_snapshot
 from repository.chunker import Chunker, ChunkSizes
 from repository.directory import DirectoryPruner
-from repository.index import ChunkIndex, Index, write_indexes
-from repository.layout import segment_id
+from repository.index import ChunkIndex, Index, read_index, write_indexes
+from repository.layout import id_of, segment_id
 from repository.manifest import Entry, Manifest, ManifestRef, PackSummary, Snapshot
 from repository.pack import PackWriter
 from repository.rules import path_key
@@ -127,6 +127,11 @@ class Repo:
         )
         write_snapshot(self.store, self.vault, self.keys, 1, snapshot)
         return snapshot
+
+    def tables(self) -> list[PackSummary]:
+        """Of the packs that index objects name."""
+        names = self.stored("index/")
+        return [table for name in names for table in read_index(*self.subject, id_of(name))]
 
     def loaded(self) -> Index:
         index = Index()

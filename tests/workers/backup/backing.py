@@ -31,6 +31,7 @@ from workers.backup.steps import run_segment
 from workers.reporting import Reporter
 
 NEVER_DAYS = 10**6
+TICKET_MS = 600_000
 
 
 class Backing:
@@ -69,7 +70,9 @@ class Backing:
             self._keep(DEK, 1, operation, repo.keys.dek(1))
             self._keep(CHUNK_ID, 0, operation, repo.keys.chunk_id_key())
         spec = BackupSpec(repo.folder.as_uri(), self._requester, (os.fsencode(self.source),), (), (), "host")
-        ticket = Ticket(1, bytes(16), job_id, 1, *repo.vault, ROLE, operations, b"", 0, now_ms() + 60_000, 9)
+        ticket = Ticket(
+            1, bytes(16), job_id, 1, *repo.vault, ROLE, operations, b"", 0, now_ms() + TICKET_MS, 9
+        )
         job = Job(ticket, issue(self._one.scheduler, ticket), b"", spec)
         sent: list[tuple[object, ...]] = []
 
