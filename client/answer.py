@@ -3,8 +3,10 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeAlias
+
+import msgspec
 
 from client.delivery import area_of, delivery_area
 from client.errors import ClientError, Interrupted
@@ -19,6 +21,7 @@ MAX_LINE: Final = 1 << 20
 Line = dict[str, Any]
 OnSnapshot: TypeAlias = Callable[[str, int], None]
 """Told which snapshot it is, as hex, and when that was made, in nanoseconds since 1970."""
+_DECODER: Final = msgspec.json.Decoder(Line)
 MakeSpec: TypeAlias = Callable[[bytes, str], jobs.Spec]
 """Makes the spec from the requester's public key and the delivery area's URI."""
 
@@ -53,7 +56,7 @@ class Answer:
         if not 0 <= sequence < self._due:
             raise ListingDamaged("the listing refers to what it does not hold", remedy="use the same release")
         heard_ms = self._heard.get(sequence, _now_ms())
-        return list(_lines(self._parcels.open(0, sequence, heard_ms).table.listing))
+        return lines_of(self._parcels.open(0, sequence, heard_ms).table.listing)
 
 
 @contextmanager
@@ -102,9 +105,20 @@ def _events(job: Job) -> Iterator[notes.Note | Finished]:
             return
 
 
-def _lines(listing: bytes) -> Iterator[Line]:
-    for text in listing.splitlines():
-        yield _line(text)
+def lines_of(listing: bytes) -> list[Line]:
+    """The JSON objects of a listing, one in each line.
+
+    Raises:
+        ListingDamaged: not the lines of a worker of ours.
+    """
+    texts = listing.splitlines()
+    if max(map(len, texts), default=0) <= MAX_LINE:
+        # Paths that are not UTF-8 come as lone surrogates, which this decoder refuses; they are few.
+        with suppress(msgspec.DecodeError):
+            lines = _DECODER.decode_lines(listing)
+            if len(lines) == len(texts):
+                return lines
+    return [_line(text) for text in texts]
 
 
 def _line(text: bytes) -> Line:

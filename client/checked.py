@@ -48,7 +48,8 @@ def tell_hidden(found: Result) -> None:
         ids = " ".join(str(each)[:_ID] for each in list(found.get("hidden_snapshots", ()))[:MAX_PATHS])
         what = count(int(hidden), "snapshot")
         click.echo(
-            f"hidden by delete markers, by `forget` or by somebody else: {what}: {shown(ids)}", err=True
+            f"hidden by delete markers, and no `forget` has left word that it was it: {what}: {shown(ids)}",
+            err=True,
         )
 
 
@@ -79,9 +80,11 @@ def count(number: int, noun: str) -> str:
 
 
 def _numbers(found: Result) -> dict[str, str]:
+    forgotten = int(found.get("forgotten", 0))
     unused = f"{count(found.get('unused_packs', 0), 'pack')}, {size(found.get('unused_bytes', 0))}"
     return {
         "snapshots": str(found.get("snapshots", 0)),
+        **({"forgotten": f"{count(forgotten, 'snapshot')}, hidden by delete markers"} if forgotten else {}),
         "manifests": str(found.get("manifests", 0)),
         "packs": f"{found.get('packs', 0)}, {size(found.get('pack_bytes', 0))}",
         "chunks": str(found.get("chunks", 0)),

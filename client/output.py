@@ -12,6 +12,8 @@ import click
 
 EXIT_INCOMPLETE: Final = 3
 """Finished, but something could not be read or restored."""
+AT_ONCE: Final = 500
+"""Lines, or elements of an array, that are written together: each write costs more than making a line."""
 _UNITS: Final = ("B", "KB", "MB", "GB", "TB", "PB")
 
 json_option = click.option(
@@ -32,22 +34,23 @@ class JsonArray:
     """
 
     def __init__(self, before: str = "[", after: str = "]") -> None:
-        self._before, self._after = before, after
+        self._texts = [before]
+        self._after = after
         self._comma = ""
 
     def __enter__(self) -> Self:
-        click.echo(self._before, nl=False)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # After an error the line stays broken: nobody must take it for the whole.
-        click.echo(self._after if kind is None else "")
+        self._add(f"{self._after if kind is None else ''}\n")
+        self._flush()
 
     def item(self, text: str) -> None:
         """Another element."""
-        click.echo(f"{self._comma}{text}", nl=False)
+        self._add(f"{self._comma}{text}")
         self._comma = ", "
 
     def begin(self, text: str) -> None:
@@ -61,8 +64,31 @@ class JsonArray:
 
     def end(self, text: str) -> None:
         """The end of the list, and of the element."""
-        click.echo(text, nl=False)
+        self._add(text)
         self._comma = ", "
+
+    def _add(self, text: str) -> None:
+        self._texts.append(text)
+        if len(self._texts) >= AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        texts, self._texts = self._texts, []
+        click.echo("".join(texts), nl=False)
+
+
+def print_lines(texts: Iterable[str]) -> None:
+    """Print a line each, many at once; what was there before an error is printed."""
+    few: list[str] = []
+    try:
+        for text in texts:
+            few.append(text)
+            if len(few) >= AT_ONCE:
+                click.echo("\n".join(few))
+                few = []
+    finally:
+        if few:
+            click.echo("\n".join(few))
 
 
 def path_fields(path: bytes, name: str = "path") -> dict[str, str]:
@@ -77,6 +103,8 @@ def shown(text: str | bytes) -> str:
     """Text that may go to a terminal: control characters and undecodable bytes are written out."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )
@@ -93,13 +121,15 @@ def size(count: float) -> str:
 
 def time_of_ns(ns: int) -> str:
     """Nanoseconds since 1970 as ISO 8601 in UTC, to the microsecond."""
+    micros = ns % 1_000_000_000 // 1000
+    text = second_of_ns(ns)
+    return f"{text[:-1]}.{micros:06}Z" if micros and text.endswith("Z") else text
+
+
+def second_of_ns(ns: int) -> str:
+    """The same to the second."""
     try:
-        return (
-            datetime.fromtimestamp(ns // 1_000_000_000, UTC)
-            .replace(microsecond=ns % 1_000_000_000 // 1000)
-            .isoformat()
-            .replace("+00:00", "Z")
-        )
+        return f"{datetime.fromtimestamp(ns // 1_000_000_000, UTC).isoformat()[:19]}Z"
     except (ValueError, OverflowError, OSError):
         return f"@{ns // 1_000_000_000}"
 
@@ -125,6 +155,15 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 def tell_snapshot(snapshot: str, time_ns: int) -> None:
     """Say on standard error which snapshot `latest` has turned out to be."""
     click.echo(f"the latest is snapshot {snapshot[:12]} of {to_the_second(time_of_ns(time_ns))}", err=True)
+
+
+def tell_config_changed() -> None:
+    """Say on standard error that the stack goes on by what config.toml said before."""
+    click.echo(
+        "strongroom: config.toml has changed since the stack started, which has not read it again\n"
+        "  -> `strongroom down`, then `strongroom up`",
+        err=True,
+    )
 
 
 def tell_paths(heading: str, paths: Iterable[tuple[bytes, str]]) -> None:

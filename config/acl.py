@@ -51,6 +51,8 @@ _ANSWERS: Mapping[str, tuple[str, ...]] = {
     queues.RESTORE: ("notes:*",),
     queues.MAINTENANCE: ("notes:*",),
 }
+# Roles whose tasks are steps of jobs: they wait for keys, and may see that a job is over.
+_OF_JOBS: Final = (queues.BACKUP, queues.RESTORE, queues.MAINTENANCE)
 # Queues whose length the client and the monitor may know.
 _LENGTHS = (*queues.QUEUES, queues.HOST_QUEUES)
 
@@ -119,8 +121,10 @@ def _rules(user: str) -> str:
         rules.append(f"({_keys('~', waits)} +blpop{' +lpop' if role == queues.CLIENT else ''})")
     if role == queues.SCHEDULER:
         rules.append(f"(%W~{queues.OVER_PREFIX}* +set)")
+    if role in _OF_JOBS:
+        rules.append(f"(%R~{queues.OVER_PREFIX}* +get)")
     if role == queues.RESTORE:
-        rules += [f"(%R~{queues.OVER_PREFIX}* +get)", f"(%R~{queues.TAKEN_PREFIX}* +hmget)"]
+        rules.append(f"(%R~{queues.TAKEN_PREFIX}* +hmget)")
     if role == queues.CLIENT:
         rules += [
             f"(%W~{queues.TAKEN_PREFIX}* +hset +hdel +pexpire)",
@@ -136,7 +140,7 @@ def _waits(user: str) -> tuple[str, ...]:
     role = user.partition(".")[0]
     if role == queues.CLIENT:
         return (f"{queues.REPLY_PREFIX}{user}:*", f"{queues.NOTES_PREFIX}*")
-    if role in (queues.BACKUP, queues.RESTORE, queues.MAINTENANCE):
+    if role in _OF_JOBS:
         return (f"{queues.REPLY_PREFIX}{user}:*",)
     return ()
 

@@ -87,6 +87,16 @@ def running_stack(home: Home) -> StackInfo | None:
         ) from error
 
 
+def config_changed(home: Home, info: StackInfo) -> bool:
+    """Whether config.toml was written after this stack has read it, so that the stack goes on as it was."""
+    try:
+        written_ms = home.settings_file.stat().st_mtime_ns // 1_000_000
+    except OSError:
+        return False
+    # It is read at the beginning of the start.
+    return written_ms > info.started_ms - info.seconds * 1000
+
+
 def is_locked(lock: Path) -> bool:
     """Whether a living supervisor holds `lock`."""
     try:

@@ -40,6 +40,7 @@ class Kind(IntEnum):
     MARK = 12
     SWEEP = 13
     VOID = 14
+    FORGOTTEN = 15
 
 
 class Header(NamedTuple):

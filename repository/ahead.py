@@ -80,6 +80,10 @@ class _Ahead:
         """See ReadStore."""
         return self._inner.list(prefix, after)
 
+    def sizes(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
+        """See ReadStore."""
+        return self._inner.sizes(prefix, after)
+
     def versions(self, prefix: str) -> Sequence[Version]:
         """See ReadStore."""
         return self._inner.versions(prefix)

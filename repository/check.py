@@ -6,9 +6,8 @@ changes nothing, and believes nothing but what is in the repository: no cache is
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -24,12 +23,10 @@ from repository.findings import Findings, Loss, Problem
 from repository.hidden import NOTHING_HIDDEN, TOLD_FOR_S, Hidden, hidden_snapshots
 from repository.readdata import PackReader, ReadCounts
 from repository.sampling import choose
+from repository.store import NO_SIZE
 from repository.usage import Keyed, NotedKeys, Subject, enter_uses, indexed_packs, snapshots
 from repository.vault import FIRST_EPOCH, epochs, read_config, read_key_record
 from repository.walk import Progress, Walk, common
-
-_AT_ONCE: Final = 256
-"""Packs whose sizes are asked for together."""
 
 
 class Reading(NamedTuple):
@@ -51,7 +48,7 @@ EVERYTHING: Final = Reading(data=True)
 class CheckReport(NamedTuple):
     """What was found. What is unused is not wrong: a running job may need it, or `prune` removes it.
 
-    Nor is a snapshot that is hidden, unless it is newer than all others; then it is a problem as well.
+    Nor is a snapshot that is hidden, unless it was not forgotten and is newer than all others.
 
     Attributes:
         problems: those that are named; `found` counts them all.
@@ -105,7 +102,6 @@ def check(
     reading: Reading = STRUCTURE,
     progress: Progress | None = None,
     *,
-    parallel: int = 4,
     in_memory: int = IN_MEMORY,
     told_for_s: float = TOLD_FOR_S,
 ) -> CheckReport:
@@ -114,7 +110,6 @@ def check(
     Args:
         folder: where room may be taken on a local disk meanwhile: about 100 bytes a chunk.
         progress: told how far it is, all the time.
-        parallel: requests to the store at once, where they do not depend on each other.
         in_memory: bytes to compare before the disk is used.
         told_for_s: see `hidden_snapshots`.
 
@@ -125,29 +120,32 @@ def check(
     """
     walk = Walk(progress)
     with scratch(folder) as room, Census(room, walk, in_memory) as census:
-        found = _Check(subject, census, walk, parallel)
-        return found.run(reading, hidden_snapshots(subject.store, told_for_s))
+        found = _Check(subject, census, walk)
+        return found.run(reading, told_for_s)
 
 
 class _Check:
     """One check."""
 
-    def __init__(self, subject: Subject, census: Census, walk: Walk, parallel: int) -> None:
+    def __init__(self, subject: Subject, census: Census, walk: Walk) -> None:
         self._keys = NotedKeys(subject.keys)
         self._subject = subject._replace(keys=self._keys)
         self._census = census
         self._walk = walk
-        self._parallel = parallel
         self._findings = Findings()
         self._damage = Damage(census.packs, self._findings)
         self._key_of = Keyed().key_of
         self._closed = 0
 
-    def run(self, reading: Reading, hidden: Hidden) -> CheckReport:
+    def run(self, reading: Reading, told_for_s: float) -> CheckReport:
         store, findings, walk = self._subject.store, self._findings, self._walk
         self._check_vault()
+        hidden = hidden_snapshots(self._subject, told_for_s, self._on_damaged)
         for name in hidden.newest:
-            findings.add(name, "it is hidden by a delete marker, and no snapshot that is left is newer")
+            findings.add(
+                name,
+                "it is hidden by a delete marker, not by `forget`, and no snapshot that is left is newer",
+            )
         # Snapshots first: what those of them need was there before they were, whatever is stored meanwhile.
         committed = list(store.list(layout.SNAPSHOTS))
         objects = list(store.list(layout.INDEX))
@@ -256,26 +254,18 @@ class _Check:
 
     def _listed_packs(self) -> Iterator[tuple[str, bytes, int]]:
         """Name, id and size of everything below packs/ that can be a pack."""
-        store, findings = self._subject.store, self._findings
-
-        def size_of(name: str) -> int | RepositoryError:
+        store = self._subject.store
+        for name, listed in store.sizes(layout.PACKS):
+            self._walk.did()
             try:
                 pack_id = layout.id_of(name)
                 if len(pack_id) != layout.ID or layout.pack_name(pack_id) != name:
-                    return FormatError("the pack is not in its folder")
-                return store.size(name)
+                    raise FormatError("the pack is not in its folder")
+                size = store.size(name) if listed == NO_SIZE else listed
             except (FormatError, ObjectMissing) as error:
-                return error
-
-        names = store.list(layout.PACKS)
-        with ThreadPoolExecutor(self._parallel, "sizes") as pool:
-            while batch := list(islice(names, _AT_ONCE)):
-                for name, size in zip(batch, pool.map(size_of, batch), strict=True):
-                    self._walk.did()
-                    if isinstance(size, int):
-                        yield name, layout.id_of(name), size
-                    else:
-                        findings.add(name, size.message)
+                self._findings.add(name, error.message)
+                continue
+            yield name, pack_id, size
 
     def _miss(self, numbers: list[int]) -> None:
         packs = self._census.packs

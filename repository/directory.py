@@ -26,7 +26,7 @@ from repository.errors import (
     StoreUnreachable,
     StoreUnsupported,
 )
-from repository.store import Version, check_name, check_prefix, check_within
+from repository.store import NO_SIZE, Version, check_name, check_prefix, check_within
 
 TEMPORARY = ".upload-"
 _FOLDER_MODE = 0o700
@@ -119,6 +119,14 @@ class DirectoryReader:
         """See ReadStore."""
         check_prefix(prefix)
         return self._below(prefix, after)
+
+    def sizes(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
+        """See ReadStore. A look at each file."""
+        for name in self.list(prefix, after):
+            try:
+                yield name, self.size(name)
+            except ObjectMissing:
+                yield name, NO_SIZE
 
     def versions(self, prefix: str) -> Sequence[Version]:
         """See ReadStore. A folder keeps none."""

@@ -21,6 +21,7 @@ PRUNES = "prunes/"
 
 _MARK = "/mark"
 _SWEEP = "/sweep"
+_FORGOTTEN = "/forgotten"
 
 _DEK = "keys/dek-"
 _U32 = 1 << 32
@@ -167,6 +168,25 @@ def sweep_name(prune: bytes) -> str:
         InvalidName: not a 16-byte id.
     """
     return PRUNES + _hex(prune, ID) + _SWEEP
+
+
+def forgotten_name(record: bytes) -> str:
+    """Name of a record of snapshots that were forgotten; it lies where maintenance may write.
+
+    Raises:
+        InvalidName: not a 16-byte id.
+    """
+    return PRUNES + _hex(record, ID) + _FORGOTTEN
+
+
+def forgotten_of(name: str) -> bytes | None:
+    """The id that the name of such a record carries; None for all other names."""
+    digits = name.removeprefix(PRUNES).removesuffix(_FORGOTTEN)
+    try:
+        record = bytes.fromhex(digits)
+    except ValueError:
+        return None
+    return record if len(record) == ID and forgotten_name(record) == name else None
 
 
 def prune_of(name: str) -> tuple[bytes, bool]:

@@ -94,6 +94,10 @@ class LimitedReader:
         """See ReadStore. Not counted: a listing may stay open for long."""
         return self._reader.list(prefix, after)
 
+    def sizes(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
+        """See ReadStore. Not counted, as a listing."""
+        return self._reader.sizes(prefix, after)
+
     def versions(self, prefix: str) -> Sequence[Version]:
         """See ReadStore."""
         with self._limits.operating():

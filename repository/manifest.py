@@ -160,6 +160,13 @@ class Void(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     time_ms: Count
 
 
+class Forgotten(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Which snapshots `forget` is about to remove, and when: joined ids (16 bytes each)."""
+
+    time_ms: Count
+    snapshots: bytes
+
+
 class VaultConfig(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What must never change in the life of a vault; sizes in bytes."""
 

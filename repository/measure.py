@@ -4,12 +4,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from typing_extensions import Buffer
 
 from repository.errors import RepositoryError
 from repository.store import PruneStore, ReadStore, Version, WriteStore
+
+T = TypeVar("T")
 
 
 class Measured(NamedTuple):
@@ -93,6 +95,13 @@ class MeasuredReader:
             first = next(names, None)
         return iter(()) if first is None else _joined(first, names)
 
+    def sizes(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
+        """See ReadStore. Measured as a listing."""
+        with self._meter.measuring("list"):
+            sizes = self._reader.sizes(prefix, after)
+            first = next(sizes, None)
+        return iter(()) if first is None else _joined(first, sizes)
+
     def versions(self, prefix: str) -> Sequence[Version]:
         """See ReadStore."""
         with self._meter.measuring("list"):
@@ -135,6 +144,6 @@ class MeasuredPruner(MeasuredWriter):
             return self._pruner.sweep(older_than_s)
 
 
-def _joined(first: str, rest: Iterator[str]) -> Iterator[str]:
+def _joined(first: T, rest: Iterator[T]) -> Iterator[T]:
     yield first
     yield from rest

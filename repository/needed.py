@@ -69,7 +69,7 @@ def needed(
     subject = subject._replace(keys=keys)
     with scratch(folder) as room, Census(room, walk, in_memory) as census:
         # Snapshots first: what those of them need was there before they were.
-        hidden = hidden_snapshots(store, told_for_s)
+        hidden = hidden_snapshots(subject, told_for_s)
         committed = list(store.list(layout.SNAPSHOTS))
         objects = list(store.list(layout.INDEX))
         walk.expect(len(committed) + len(objects))

@@ -133,13 +133,22 @@ def read_sweep(store: ReadStore, vault: VaultId, keys: KeyRing, prune: bytes) ->
     return _names(_open(Doomed, store, vault, keys, name), name)
 
 
+def listed(store: ReadStore) -> list[str]:
+    """Names of all marks and sweeps. What `forget` leaves beside them says nothing about packs.
+
+    Raises:
+        StoreError: the listing failed.
+    """
+    return [name for name in store.list(layout.PRUNES) if layout.forgotten_of(name) is None]
+
+
 def sweeps(store: ReadStore, vault: VaultId, keys: KeyRing) -> Iterator[tuple[str, int, Names]]:
     """Name, time (ms) and content of every sweep that is remembered.
 
     Raises:
         StoreError, UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: one of them cannot be used.
     """
-    for name in list(store.list(layout.PRUNES)):
+    for name in listed(store):
         if layout.prune_of(name)[1]:
             swept = _open(Doomed, store, vault, keys, name)
             yield name, swept.time_ms, _names(swept, name)
@@ -164,14 +173,14 @@ def read_struck(
             then it is not known, and nothing may be stored.
     """
     for _ in range(_LOOKS):
-        wanted = [name for name in store.list(layout.PRUNES) if layout.prune_of(name)[1] or not swept_only]
+        wanted = [name for name in listed(store) if layout.prune_of(name)[1] or not swept_only]
         if known.objects == frozenset(wanted):
             return known
         try:
             found = [_names(_open(_kind(name), store, vault, keys, name), name) for name in wanted]
         except ObjectMissing:
             # A mark that is gone since was listed before the sweep that follows it: look again.
-            if frozenset(wanted) <= frozenset(store.list(layout.PRUNES)):
+            if frozenset(wanted) <= frozenset(listed(store)):
                 raise
             continue
         return Struck(

@@ -109,29 +109,36 @@ class RetryingReader:
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """See ReadStore. A listing that breaks off goes on after the last name that it gave."""
         check_prefix(prefix)
-        return self._names(prefix, after)
+        return self._going_on(lambda last: self._reader.list(prefix, last), after, lambda name: name)
+
+    def sizes(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
+        """See ReadStore. As `list`."""
+        check_prefix(prefix)
+        return self._going_on(lambda last: self._reader.sizes(prefix, last), after, lambda each: each[0])
 
     def versions(self, prefix: str) -> Sequence[Version]:
         """See ReadStore."""
         return self._policy.run(lambda _: self._reader.versions(prefix))
 
-    def _names(self, prefix: str, after: str) -> Iterator[str]:
-        names: Iterator[str] | None = None
+    def _going_on(
+        self, begin: Callable[[str], Iterator[T]], after: str, name_of: Callable[[T], str]
+    ) -> Iterator[T]:
+        found: Iterator[T] | None = None
         last = after
 
-        def following(_: int) -> str | None:
-            nonlocal names
-            if names is None:
-                names = self._reader.list(prefix, last)
+        def following(_: int) -> T | None:
+            nonlocal found
+            if found is None:
+                found = begin(last)
             try:
-                return next(names, None)
+                return next(found, None)
             except RepositoryError:
-                names = None
+                found = None
                 raise
 
-        while (name := self._policy.run(following)) is not None:
-            last = name
-            yield name
+        while (each := self._policy.run(following)) is not None:
+            last = name_of(each)
+            yield each
 
 
 class RetryingWriter(RetryingReader):

@@ -7,7 +7,7 @@ in `tests/repository/test_store_contract.py`.
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from typing_extensions import Buffer
 
@@ -15,6 +15,8 @@ from repository.errors import InvalidName, ObjectDamaged
 
 MAX_NAME = 200
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*(/[a-z0-9][a-z0-9-]*)*")
+NO_SIZE: Final = -1
+"""In a list of sizes, that of what is no object."""
 
 
 class Version(NamedTuple):
@@ -79,6 +81,13 @@ class ReadStore(Protocol):
         Args:
             prefix: the folder.
             after: a name that a listing gave: only greater ones, to go on where it broke off.
+        """
+        ...
+
+    def sizes(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
+        """The same names, each with the bytes in the object, as the store lists them.
+
+        NO_SIZE is that of what is listed and is no object, or is one no more; `size` says why.
         """
         ...
 

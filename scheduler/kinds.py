@@ -29,7 +29,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         job.FIND: Kind(RESTORE, (ticket.DECRYPT,), queues.FIND, 512),
         job.DIFF: Kind(RESTORE, (ticket.DECRYPT,), queues.DIFF, 64),
         job.CHECK: Kind(MAINTENANCE, (ticket.DECRYPT,), queues.CHECK, 512),
-        job.FORGET: Kind(MAINTENANCE, (ticket.DECRYPT, ticket.FORGET), queues.FORGET, 64),
+        job.FORGET: Kind(MAINTENANCE, (ticket.DECRYPT, ticket.ENCRYPT, ticket.FORGET), queues.FORGET, 64),
         job.PRUNE: Kind(MAINTENANCE, (ticket.DECRYPT, ticket.ENCRYPT, ticket.PRUNE), queues.PRUNE, 512),
         job.TIDY: Kind(MAINTENANCE, (), queues.TIDY, 0),
         job.EXTEND: Kind(MAINTENANCE, (ticket.DECRYPT,), queues.EXTEND, 512),

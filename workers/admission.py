@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from config.errors import StrongroomError
 from crypto import canonical, ticket
+from crypto.errors import CryptoError
 from crypto.job import MAX_SPEC, Spec, open_spec
 from crypto.signing import Signed
 from crypto.ticket import Ticket
@@ -40,6 +41,26 @@ class Job:
     def texts(self) -> tuple[str, str]:
         """Ticket and spec as task arguments, for waking the next step."""
         return canonical.to_text(canonical.encode(self.signed_ticket)), canonical.to_text(self.sealed_spec)
+
+
+def require_not_over(process: Process, job: bytes, said: bytes) -> None:
+    """Hold what lies on the broker as a job's end against the scheduler's signature: anybody may have put it there.
+
+    Args:
+        said: the end (`crypto.ticket.end`) as a task argument, or b"".
+
+    Raises:
+        Stray: an enrolled scheduler says that the job is over.
+    """
+    if not said:
+        return
+    try:
+        signed = canonical.decode(Signed, canonical.from_text(said.decode("ascii", "replace")))
+        over = ticket.verify_end(process.registry(), signed)
+    except CryptoError:
+        return
+    if over == job:
+        raise Stray("the job is over")
 
 
 def admit(process: Process, ticket_text: str, spec_text: str) -> Job:

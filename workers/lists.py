@@ -73,6 +73,18 @@ class Lists:
         except RedisError as error:
             raise _unreachable(error) from error
 
+    def over(self, job: bytes) -> bytes:
+        """The scheduler's signed word that a job has ended, or b"".
+
+        Raises:
+            BrokerUnreachable: it cannot be read.
+        """
+        try:
+            found = self._redis.get(over_key(job))
+        except RedisError as error:
+            raise _unreachable(error) from error
+        return found if isinstance(found, bytes) else b""
+
     def followed(self, job: bytes, segments: Sequence[int]) -> Followed:
         """What scheduler and requester say of a restore, in one round trip.
 

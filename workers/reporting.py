@@ -14,7 +14,7 @@ from crypto.report import REPORT_VERSION, Report
 from crypto.signing import Domain
 from repository.errors import RepositoryError, StoreUnreachable
 from sources.source import Note
-from workers.admission import Job, Stray
+from workers.admission import Job, Stray, require_not_over
 from workers.keys import KeyBrokerSilent, Send, VaultKeys
 from workers.lists import BrokerUnreachable
 from workers.process import Process
@@ -115,15 +115,23 @@ class Reporter:
             self.note(kind(error.message, until_ms))
 
     def alive(self) -> None:
-        """Extend the job's lease, every now and then; call it freely."""
+        """Extend the job's lease, every now and then, and look whether there still is one; call it freely.
+
+        Raises:
+            Stray: the job is over.
+        """
         if time.monotonic() >= self._said + ALIVE_EVERY_S:
             self.report(report.ALIVE)
+            # A broker that is away has no word of it either; the next look is as good.
+            with suppress(BrokerUnreachable):
+                require_not_over(self._process, self._job.id, self._process.lists.over(self._job.id))
 
     def go_on(self) -> None:
         """`alive`, before a step that must not be done once the job is over or another worker's.
 
         Raises:
             Stopped: it may be.
+            Stray: it is over.
         """
         if time.monotonic() >= self._said + STOPPED_S:
             raise Stopped("the worker stood still while it removed objects", remedy="see the host's load")

@@ -8,7 +8,7 @@ from client.answer import Answer, Line, answered
 from client.arguments import inner_path, snapshot_name
 from client.installation import Installation
 from client.listing import path_of
-from client.output import JsonArray, json_line, json_option, path_fields, shown, size, summary
+from client.output import JsonArray, json_line, json_option, path_fields, print_lines, shown, size, summary
 from client.session import open_session
 from crypto import job as jobs
 
@@ -52,8 +52,7 @@ def command(
         if as_json:
             _print_json(answer)
             return
-        for line in answer.lines():
-            click.echo(_words(line))
+        print_lines(map(_words, answer.lines()))
         _summarise(answer.outcome)
 
 

@@ -1,6 +1,7 @@
 """`strongroom find`."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 import click
 
@@ -16,6 +17,7 @@ from client.output import (
     JsonArray,
     json_line,
     json_option,
+    print_lines,
     shown,
     tell_paths,
     time_of_ns,
@@ -78,18 +80,25 @@ def command(  # noqa: PLR0913 - one for each option
 
 def _print_words(findings: Findings, as_long: bool) -> list[tuple[bytes, str]]:
     lost: dict[bytes, str] = {}
+    texts = _words(findings, lost, entry_words if as_long else lambda line: shown(path_of(line)))
+    first = next(texts, None)
+    if first is None:
+        click.echo("nothing matches", err=True)
+    else:
+        print_lines(chain((first,), texts))
+    return sorted(lost.items())
+
+
+def _words(findings: Findings, lost: dict[bytes, str], words: Callable[[Line], str]) -> Iterator[str]:
     said = False
     for found in findings:
         begun = False
         for line in _kept(found.matches, lost):
             if not begun:
                 blank = "\n" if said else ""
-                click.echo(f"{blank}{_heading(found)}")
+                yield f"{blank}{_heading(found)}"
                 begun = said = True
-            click.echo(entry_words(line) if as_long else shown(path_of(line)))
-    if not said:
-        click.echo("nothing matches", err=True)
-    return sorted(lost.items())
+            yield words(line)
 
 
 def _heading(found: Found) -> str:

@@ -15,7 +15,7 @@ from client.progress import OBJECTS, Tally, meter
 from client.session import open_session
 from crypto import job as jobs
 
-_SHOWN: Final = ("extended", "left", "missing", "unreadable", "hidden", "seconds", "kms_calls")
+_SHOWN: Final = ("extended", "left", "missing", "unreadable", "hidden", "forgotten", "seconds", "kms_calls")
 
 
 @click.group()

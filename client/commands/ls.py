@@ -8,7 +8,7 @@ from client.entries import entry_fields, entry_words
 from client.filters import filter_options
 from client.installation import Installation
 from client.listing import list_entries
-from client.output import json_line, json_option, tell_snapshot
+from client.output import JsonArray, json_line, json_option, print_lines, tell_snapshot
 from client.session import open_session
 
 
@@ -36,8 +36,9 @@ def command(
     tell = tell_snapshot if wanted.snapshot == LATEST else untold
     with open_session(installation) as session:
         lines = list_entries(session, entry, wanted.snapshot, wanted.path, chosen, tell)
-        if as_json:
-            click.echo(json_line([entry_fields(line) for line in lines]))
+        if not as_json:
+            print_lines(map(entry_words, lines))
             return
-        for line in lines:
-            click.echo(entry_words(line))
+        with JsonArray() as array:
+            for line in lines:
+                array.item(json_line(entry_fields(line)))

@@ -5,8 +5,9 @@ import click
 from client.answer import Line
 from client.installation import Installation
 from client.listing import ask
-from client.output import json_line, json_option, table, time_of_ms, to_the_second
+from client.output import json_line, json_option, table, tell_config_changed, time_of_ms, to_the_second
 from client.session import open_session
+from config.stack_file import config_changed, running_stack
 
 
 @click.group()
@@ -18,7 +19,11 @@ def command() -> None:
 @json_option
 def list_schedules(as_json: bool) -> None:
     """List backups and forgets that recur, with their last and next runs. They run while the stack is up."""
-    with open_session(Installation.open()) as session:
+    installation = Installation.open()
+    info = running_stack(installation.home)
+    if info is not None and config_changed(installation.home, info):
+        tell_config_changed()
+    with open_session(installation) as session:
         lines = [
             {**line, "last": time_of_ms(line.get("last")), "next": time_of_ms(line.get("next"))}
             for line in ask(session, "schedules")

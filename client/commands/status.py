@@ -9,11 +9,12 @@ import click
 from client.broker import Mailbox
 from client.errors import NotUp
 from client.installation import Installation
-from client.output import json_line, json_option
+from client.output import json_line, json_option, tell_config_changed
 from client.signs import silent, since, stations
 from config import queues
 from config.broker import broker_url
-from config.stack_file import StackInfo, running_stack
+from config.home import Home
+from config.stack_file import StackInfo, config_changed, running_stack
 
 
 @click.command(epilog="Example: strongroom status")
@@ -38,7 +39,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         missing = silent(seen)
         found = {
             "ready": not missing,
-            "stack": _stack(info),
+            "stack": _stack(info, installation.home),
             "seen": seen,
             "queues": mailbox.waiting(hosts),
             "roles": {role: _json(mailbox.status(role)) for role in (queues.SCHEDULER, queues.KEY_BROKER)},
@@ -46,6 +47,8 @@ def command(ctx: click.Context, as_json: bool) -> None:
     finally:
         mailbox.close()
     click.echo(json_line(found) if as_json else _words(found))
+    if info and config_changed(installation.home, info):
+        tell_config_changed()
     for station in missing:
         click.echo(f"strongroom: {since(station, seen[station])}", err=True)
     if missing:
@@ -53,13 +56,14 @@ def command(ctx: click.Context, as_json: bool) -> None:
     ctx.exit(1 if missing else 0)
 
 
-def _stack(info: StackInfo | None) -> dict[str, Any] | None:
+def _stack(info: StackInfo | None, home: Home) -> dict[str, Any] | None:
     if info is None:
         return None
     return {
         "pid": info.pid,
         "up_seconds": round(time.time() - info.started_ms / 1000, 1),
         "start_seconds": info.seconds,
+        "config_changed": config_changed(home, info),
         "flower_url": info.flower_url,
         "flower_user": info.flower_user,
         "flower_password": info.flower_password,

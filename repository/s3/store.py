@@ -119,13 +119,21 @@ class S3Reader:
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """See ReadStore. One request for each thousand names, made when they are due."""
         check_prefix(prefix)
-        return self._names(prefix, after)
+        return (name for name, _ in self._entries(prefix, after))
 
-    def _names(self, prefix: str, after: str) -> Iterator[str]:
+    def sizes(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
+        """See ReadStore. As `list`: the answers have the sizes."""
+        check_prefix(prefix)
+        for name, entry in self._entries(prefix, after):
+            with self._translated(name):
+                size = whole_number(entry.get("Size"))
+            yield name, size
+
+    def _entries(self, prefix: str, after: str) -> Iterator[tuple[str, Entry]]:
         last = self._prefix + after if after else ""
         start = {"StartAfter": last} if last else {}
         for found in listed(partial(self._page, prefix), start, self._place.shown):
-            for key in self._keys(prefix, found):
+            for key, entry in zip(self._keys(prefix, found), found, strict=True):
                 if key <= last:
                     raise StoreUnsupported(
                         f"{self._place.shown}: the server does not list names in ascending order",
@@ -134,7 +142,7 @@ class S3Reader:
                 last = key
                 name = key.removeprefix(self._prefix)
                 if _is_object(name):
-                    yield name
+                    yield name, entry
 
     def _page(self, prefix: str, more: dict[str, str]) -> Mapping[str, Any]:
         with self._translated(prefix or "listing"):

@@ -101,8 +101,10 @@ def test_hidden_snapshots_are_told_and_so_is_not_knowing(capsys: pytest.CaptureF
     assert "2 snapshots: abababababab cdcdcdcdcdcd" in capsys.readouterr().err
     show(GOOD | {"hidden": None})
     assert "may not list versions" in capsys.readouterr().err
-    show(GOOD | {"hidden": 0})
-    assert capsys.readouterr().err == ""
+    show(GOOD | {"hidden": 0, "forgotten": 1})
+    told = capsys.readouterr()
+    assert told.err == ""
+    assert "1 snapshot, hidden by delete markers" in told.out
 
 
 def test_an_extension_of_locks_ends_with_a_verdict() -> None:

@@ -137,10 +137,13 @@ def test_what_was_taken_is_said_by_the_client_and_read_by_restore_workers(server
     server.admin.flushall()
 
 
-def test_the_end_of_a_job_is_said_by_the_scheduler_and_read_by_restore_workers(server: Server) -> None:
+def test_the_end_of_a_job_is_said_by_the_scheduler_and_read_by_who_works_on_jobs(server: Server) -> None:
     name = f"over:{JOB}"
     assert {user for user in USERS if allowed(server, user, "SET", name, "x")} == {queues.SCHEDULER}
-    assert {user for user in USERS if allowed(server, user, "GET", name)} == {queues.RESTORE}
+    workers = {queues.BACKUP, queues.RESTORE, queues.MAINTENANCE}
+    assert {user for user in USERS if allowed(server, user, "GET", name)} == {
+        user for user in USERS if user.partition(".")[0] in workers
+    }
     server.admin.flushall()
 
 

@@ -1,6 +1,7 @@
 """How a stack is found."""
 
 import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from config.home import Home
 from config.stack_file import (
     StackFailure,
     StackInfo,
+    config_changed,
     decode_line,
     encode_line,
     running_stack,
@@ -43,3 +45,15 @@ def test_a_failure_arrives_as_an_error_with_its_remedy() -> None:
 def test_a_dead_supervisor_is_an_error() -> None:
     with pytest.raises(ConfigError, match="died"):
         decode_line(b"")
+
+
+@pytest.mark.parametrize(("written_ms", "changed"), [(9_400, False), (9_600, True), (20_000, True)])
+def test_a_config_that_was_written_after_it_was_read_is_told(
+    tmp_path: Path, written_ms: int, changed: bool
+) -> None:
+    home = Home(tmp_path)
+    info = StackInfo(pid=1, broker_url="", started_ms=10_000, seconds=0.5)
+    assert not config_changed(home, info), "there is none"
+    home.settings_file.write_text("")
+    os.utime(home.settings_file, ns=(0, written_ms * 1_000_000))
+    assert config_changed(home, info) is changed

@@ -12,11 +12,22 @@ from typing import Any
 
 import pytest
 
-from config.queues import TASKS
+from config.queues import QUEUES, TASKS
 from tests.whole.room import Strongroom, furnished, make_tree, wait_for
 
 SECRET = "embarrassing-name"
-PAGES = ("/", "/workers", "/tasks", "/broker", "/api/tasks", "/api/workers", "/api/task/types", "/metrics")
+PAGES = (
+    "/",
+    "/workers",
+    "/worker/backup@strongroom",
+    "/tasks",
+    "/broker",
+    "/api/tasks",
+    "/api/workers",
+    "/api/queues/length",
+    "/api/task/types",
+    "/metrics",
+)
 POSTS = (
     "/api/worker/shutdown/backup@strongroom",
     "/api/worker/pool/restart/backup@strongroom",
@@ -103,6 +114,41 @@ def test_tasks_have_names_states_and_progress(watched: tuple[Strongroom, dict[st
     tasks = web.tasks()
     assert {each["name"] for each in tasks.values()} <= set(TASKS)
     assert {each["state"] for each in tasks.values()} <= {"SUCCESS", "STARTED", "RECEIVED", "PROGRESS"}
+
+
+def test_the_page_of_the_broker_shows_every_queue(watched: tuple[Strongroom, dict[str, Any], Path]) -> None:
+    room, up, _ = watched
+    web = visitor(up)
+    _, page = web.ask("/broker")
+    assert "No queue data" not in page
+    assert set(re.findall(r'<tr id="([^"]+)"', page)) == set(QUEUES)
+    status, lengths = web.ask("/api/queues/length")
+    assert (status, {each["name"] for each in json.loads(lengths)["active_queues"]}) == (200, set(QUEUES))
+    assert "queues" not in (room.home / "logs" / "monitor.log").read_text()
+
+
+@pytest.mark.parametrize("path", ["/api/workers", "/api/workers?refresh=1", "/api/workers?status=1"])
+def test_workers_are_told_as_they_are_heard_of(
+    watched: tuple[Strongroom, dict[str, Any], Path], path: str
+) -> None:
+    _, up, _ = watched
+    web = visitor(up)
+    wait_for(lambda: "restore@strongroom" in json.loads(web.ask(path)[1]))
+    status, body = web.ask(path)
+    found = json.loads(body)
+    assert status == 200
+    assert {"backup@strongroom", "key-broker@strongroom", "scheduler@strongroom"} <= set(found)
+    assert found["backup@strongroom"]["status"] is True
+    assert found["backup@strongroom"]["events"]["task-succeeded"] >= 3
+
+
+def test_a_worker_that_is_asked_for_leads_to_all_of_them(
+    watched: tuple[Strongroom, dict[str, Any], Path],
+) -> None:
+    _, up, _ = watched
+    status, page = visitor(up).ask("/worker/backup@strongroom")
+    assert status == 200
+    assert 'id="workers-table"' in page
 
 
 def test_progress_shows_live(watched: tuple[Strongroom, dict[str, Any], Path], tmp_path: Path) -> None:

@@ -256,6 +256,33 @@ def test_what_delete_markers_hide_is_said(vault: Vault, s3: S3Server, tmp_path: 
     assert told.stdout.splitlines()[-1].startswith("INCOMPLETE: ")
 
 
+def test_what_was_forgotten_is_no_alarm(vault: Vault, s3: S3Server, tmp_path: Path):
+    """The newest snapshot, by its id; and what the record of it says holds up no backup and no prune."""
+    repo = s3.uri(f"e2e/{secrets.token_hex(8)}", LOCKED, lock="governance", retention="2h")
+    vault.room.run("vault", "create", "forgotten", "--repo", repo, "--kms", "local-kms://main")
+    source = tmp_path / "source"
+    make_tree(source, files=5)
+    first = vault.room.json("backup", "forgotten", source)["snapshot"]
+    time.sleep(1.1)
+    make_tree(source, files=6, seed=2)
+    second = vault.room.json("backup", "forgotten", source)["snapshot"]
+    vault.room.run("forget", "forgotten", second)
+    checked = vault.room.json("check", "forgotten")
+    assert (checked["verdict"], checked["hidden"], checked["hidden_snapshots"]) == ("good", 0, [])
+    assert (checked["forgotten"], checked["forgotten_snapshots"]) == (1, [second])
+    extended = vault.room.json("lock", "extend", "forgotten")
+    assert (extended["verdict"], extended["hidden"], extended["forgotten"]) == ("extended", 0, 1)
+    assert vault.room.json("prune", "forgotten")["packs"] > 0
+    third = vault.room.json("backup", "forgotten", source)["snapshot"]
+    (record,) = (key for key in keys(s3, LOCKED, prefix_of(repo)) if key.endswith("/forgotten"))
+    s3.client().delete_object(Bucket=LOCKED, Key=record)
+    told = vault.room.json("check", "forgotten")
+    assert (told["hidden_snapshots"], told["forgotten"]) == ([second], 0)
+    s3.client().delete_object(Bucket=LOCKED, Key=f"{prefix_of(repo)}snapshots/{third}")
+    assert vault.room.json("check", "forgotten", code=3)["verdict"] == "damaged"
+    assert [each["id"] for each in vault.room.json("snapshots", "forgotten")] == [first]
+
+
 def test_damage_is_named_and_the_rest_is_restored(vault: Vault, s3: S3Server):
     """Last of all: it spoils the vault."""
     client = s3.client()

@@ -137,3 +137,20 @@ def test_schedule_list_shows_last_and_next(scheduled: tuple[Strongroom, Path, di
 
 def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+def test_a_config_that_changes_under_a_stack_is_told(
+    scheduled: tuple[Strongroom, Path, dict[str, bytes]],
+) -> None:
+    room, _, _ = scheduled
+    told = "config.toml has changed since the stack started"
+    assert room.json("status")["stack"]["config_changed"] is False
+    assert told not in room.run("schedule", "list").stderr
+    with (room.home / "config.toml").open("a") as config:
+        config.write("\n")
+    assert room.json("status")["stack"]["config_changed"] is True
+    for command in (("status",), ("schedule", "list")):
+        assert told in room.run(*command).stderr
+    room.run("down")
+    room.run("up")
+    assert room.json("status")["stack"]["config_changed"] is False

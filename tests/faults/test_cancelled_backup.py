@@ -5,6 +5,7 @@ import secrets
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from repository.stores import open_reader
 from tests.repository.s3.proxy import Fault, Proxy, Request, proxy
 from tests.s3_server import S3Server
 from tests.whole.room import TIMEOUT_S, Strongroom, left_tidy, make_tree, wait_for
+from workers.reporting import ALIVE_EVERY_S
 
 
 class Held(NamedTuple):
@@ -85,6 +87,25 @@ def test_a_backup_that_is_being_committed_is_not_called_cancelled(held: Held):
     last = held.last()
     assert last["state"] == "done"
     assert last["id"] in held.snapshots()
+
+
+def is_work(request: Request) -> bool:
+    return request.method == "PUT" and "/work-" in request.target
+
+
+def test_the_planner_of_a_cancelled_backup_stops_when_it_would_renew_the_lease(held: Held):
+    """Its keys are good for minutes yet."""
+    log = held.room.home / "logs" / "backup.log"
+    line = "refused a message for backup.plan: Stray: the job is over"
+    before = log.read_text().count(line)
+    fault = held.hold(is_work)
+    _, said = held.begin(fault).communicate(timeout=TIMEOUT_S)
+    assert "the job was cancelled" in said
+    time.sleep(ALIVE_EVERY_S)  # then a sign of life is due
+    assert fault.hold is not None
+    fault.hold.set()
+    wait_for(lambda: log.read_text().count(line) > before)
+    held.room.run("backup", "v", held.source)
 
 
 def test_no_snapshot_of_a_cancelled_backup_appears(held: Held):

@@ -179,6 +179,9 @@ class BreakingList(DirectoryPruner):
                 raise StoreUnreachable("broke off")
             yield name
 
+    def sizes(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
+        return ((name, int(name[-2:])) for name in self.list(prefix, after))
+
 
 def test_a_listing_that_breaks_off_goes_on_where_it_was(tmp_path: Path) -> None:
     inner, clock = BreakingList(tmp_path / "store", create=True), Clock()
@@ -189,6 +192,9 @@ def test_a_listing_that_breaks_off_goes_on_where_it_was(tmp_path: Path) -> None:
     assert inner.times == 0
     inner.times = 10**6
     assert list(RetryingPruner(inner, clock.policy()).list("jobs/")) == names, "there is progress each time"
+    assert list(RetryingPruner(inner, clock.policy()).sizes("jobs/")) == list(
+        zip(names, range(10), strict=True)
+    )
 
 
 def test_the_real_jitter_stays_below_its_bound() -> None:

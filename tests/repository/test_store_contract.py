@@ -179,6 +179,17 @@ def test_listing_is_sorted_and_below_the_prefix(store: PruneStore) -> None:
     assert list(store.list("nothing/")) == []
 
 
+def test_sizes_are_listed_with_the_names(store: PruneStore) -> None:
+    sizes = {f"packs/{number % 3}0/{number:02}": number for number in range(12)}
+    for name, size in sizes.items():
+        store.put(name, [bytes(size)])
+    expected = sorted(sizes.items())
+    assert list(store.sizes("packs/")) == expected == [(name, store.size(name)) for name, _ in expected]
+    assert list(store.sizes("packs/", after=expected[5][0])) == expected[6:]
+    assert list(store.sizes("packs/10/")) == [each for each in expected if each[0].startswith("packs/10/")]
+    assert list(store.sizes("index/")) == []
+
+
 def test_a_listing_goes_on_after_a_name(store: PruneStore) -> None:
     names = ["config", "jobs/1/plan", "jobs/1/work", "jobs/10/plan", "jobs/2/plan", "packs/0a/x"]
     for name in names:

@@ -125,7 +125,7 @@ def page_of_queues(place: Place) -> None:
     async def ask() -> None:
         options = tls_options(place.settings.broker, place.url(queues.MONITOR))
         client = redis.asyncio.Redis.from_url(place.url(queues.MONITOR), **options)
-        client.connection_pool.connection_class = VerifiedAsyncConnection  # as `VerifiedBrokerView` does
+        client.connection_pool.connection_class = VerifiedAsyncConnection  # as `QueuesPage` does
         try:
             await client.llen(queues.SCHEDULER_QUEUE)
         finally:

@@ -6,8 +6,10 @@ last and only once per job, says how many segments count. A later attempt finds 
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeVar
 
 import msgspec
 
@@ -45,6 +47,10 @@ logger = logging.getLogger(__name__)
 ADOPTED = 1 << 31
 """Added to the fence in the id of an index of adopted packs: a job's own index never has such a number."""
 TELL_EVERY_S = 0.4
+AT_ONCE = 256
+"""Entries of a walk, or names of a listing, between two looks at the time."""
+
+T = TypeVar("T")
 
 
 class PlanTaken(TryAgain):
@@ -97,7 +103,7 @@ def _plan_anew(session: BackupSession, reporter: Reporter) -> Plan:
     epoch = session.keys.sealing_epoch or 0
     fence = job.ticket.fence
     started = time.time_ns()
-    missing = _adopt(session, fence, epoch)
+    missing = _adopt(session, reporter, fence, epoch)
     source = session.source()
     parent = _parent(session, source)
     tally = _Tally()
@@ -111,7 +117,9 @@ def _plan_anew(session: BackupSession, reporter: Reporter) -> Plan:
     teller = _Teller(reporter, tally)
     refs = parent.manifests if parent else []
     with manifests_ahead(session.store, refs) as store:
-        pieces = cut(found, refs, _reader(session, store), Seams(session.chunker(), source.look))
+        pieces = cut(
+            _watched(found, reporter), refs, _reader(session, store), Seams(session.chunker(), source.look)
+        )
         for piece in taper(pieces):
             if isinstance(piece, Kept):
                 tally.kept.append(piece.ref)
@@ -164,7 +172,19 @@ def _wake_unfinished(session: BackupSession, plan: Plan) -> None:
             session.send(BACKUP_SEGMENT, *session.job.texts(), plan.fence, number)
 
 
-def _adopt(session: BackupSession, fence: int, epoch: int) -> list[str]:
+def _watched(found: Iterable[T], reporter: Reporter) -> Iterator[T]:
+    """The same, a few at a time: in between the lease is renewed, and a job that is over ends.
+
+    Raises:
+        Stray: the job is over.
+    """
+    found = iter(found)
+    while few := list(islice(found, AT_ONCE)):
+        reporter.alive()
+        yield from few
+
+
+def _adopt(session: BackupSession, reporter: Reporter, fence: int, epoch: int) -> list[str]:
     """Put packs that an interrupted backup left into the index, so that their chunks are not stored again.
 
     Returns:
@@ -173,7 +193,7 @@ def _adopt(session: BackupSession, fence: int, epoch: int) -> list[str]:
     index, struck = session.index(), session.struck()
     indexed = (pack for pack in index.indexed_packs() if pack not in struck.packs)
     presence = Presence(session.store, indexed)
-    listed = presence.through(session.store.list(layout.PACKS))
+    listed = presence.through(_watched(session.store.list(layout.PACKS), reporter))
     adopted = adopt_packs(session.store, session.vault, session.keys, index, log_damaged, struck, listed)
     if adopted:
         job = session.job.id

@@ -11,15 +11,17 @@ from crypto.ticket import FORGET, require_operation
 from repository import layout
 from repository.catalog import read_snapshots
 from repository.errors import RepositoryError
+from repository.forgets import AT_ONCE, drop_old, write_forget
 from repository.manifest import Snapshot
+from repository.place import S3Place, parse_place
 from repository.retention import Group, apply
 from repository.store import PruneStore
 from repository.stores import open_pruner
-from repository.vault import read_config
+from repository.vault import epochs, read_config
 from workers.admission import Job
 from workers.keys import Send, VaultKeys
-from workers.maintenance.steps import WrongSpec
-from workers.process import Process
+from workers.maintenance.steps import WrongSpec, told_for_s
+from workers.process import Process, now_ms
 from workers.reporting import MAX_NAMED, Reporter
 
 MIN_PREFIX = 4
@@ -35,6 +37,8 @@ class NothingLeft(StrongroomError):
 
 def forget(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     """Remove the snapshots that the job names, or that its policy does not keep; nothing unless all is clear.
+
+    In a bucket, which may keep versions, it is recorded first that it is this that hides them.
 
     Doing it again, also after it was broken off, removes the rest. A snapshot that cannot be opened is only removed by
     its id.
@@ -70,11 +74,26 @@ def forget(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
         _require_some_left(groups, remove_all=spec.remove_all)
         doomed = [each.id for group in groups for each in group.removed]
     if not spec.dry_run:
-        for snapshot in doomed:
-            reporter.go_on()
-            store.delete(layout.snapshot_name(snapshot))
+        _remove(store, job, keys, reporter, doomed)
     result = _outcome(snapshots, groups, doomed, unreadable) | {"dry_run": spec.dry_run}
     reporter.report(report.DONE, outcome=notes.Outcome(json.dumps(result).encode(), ()))
+
+
+def _remove(store: PruneStore, job: Job, keys: VaultKeys, reporter: Reporter, doomed: list[bytes]) -> None:
+    recorded = isinstance(parse_place(job.spec.repo), S3Place)
+    epoch = epochs(store)[-1]
+    if recorded and doomed:
+        keys.sealing_epoch = epoch
+    for first in range(0, len(doomed), AT_ONCE):
+        snapshots = doomed[first : first + AT_ONCE]
+        if recorded:
+            reporter.go_on()
+            write_forget(store, job.vault, keys, epoch, now_ms(), snapshots)
+        for snapshot in snapshots:
+            reporter.go_on()
+            store.delete(layout.snapshot_name(snapshot))
+    if recorded and doomed:
+        drop_old(store, job.vault, keys, now_ms() / 1000, told_for_s(job.spec.repo))
 
 
 def _named(store: PruneStore, wanted: tuple[str, ...], voids: list[bytes], *, again: bool) -> list[bytes]:

@@ -62,12 +62,18 @@ def extended_of(counts: Mapping[str, int], missing: Sequence[str], found: Needed
 
 
 def hidden_of(hidden: Hidden) -> _Value:
-    """How many snapshots are hidden, None if that could not be seen, and the ids of some."""
+    """How many snapshots are hidden, None if that could not be seen, how many by `forget`, and the ids of some."""
     return {
         "hidden": len(hidden.names) if hidden.looked else None,
         "hidden_newest": len(hidden.newest),
-        "hidden_snapshots": [name.rpartition("/")[2] for name in _few(hidden)],
+        "hidden_snapshots": _ids(_few(hidden)),
+        "forgotten": len(hidden.forgotten),
+        "forgotten_snapshots": _ids(hidden.forgotten[:MAX_LOSSES]),
     }
+
+
+def _ids(names: Sequence[str]) -> list[str]:
+    return [name.rpartition("/")[2] for name in names]
 
 
 def _few(hidden: Hidden) -> list[str]:

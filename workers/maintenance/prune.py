@@ -19,6 +19,7 @@ from repository.prunes import (
     Mark,
     Names,
     Struck,
+    listed,
     read_mark,
     read_struck,
     read_sweep,
@@ -92,7 +93,7 @@ def mark(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     store, vault, keys = session.store, session.vault, session.keys
     if not _is_there(store, layout.mark_name(job.id)) and not _is_there(store, layout.sweep_name(job.id)):
         # Listed before anything is looked at: a mark that comes meanwhile is not older, whoever made it.
-        there = map(layout.prune_of, store.list(layout.PRUNES))
+        there = map(layout.prune_of, listed(store))
         older = [prune for prune, is_sweep in there if not is_sweep]
         struck = read_struck(store, vault, keys)
         with survey(session.subject, struck.packs, session.room) as usage:

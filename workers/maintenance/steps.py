@@ -70,8 +70,7 @@ def check_vault(process: Process, job: Job, reporter: Reporter, send: Send) -> N
             cache_folder(process.home, process.role, job.vault),
             reading,
             Live(reporter, keys),
-            parallel=settings.parallel,
-            told_for_s=_told_for_s(spec.repo),
+            told_for_s=told_for_s(spec.repo),
         )
     reporter.report(report.DONE, outcome=outcome_of(found, reading))
 
@@ -109,7 +108,7 @@ def extend_locks(process: Process, job: Job, reporter: Reporter, send: Send) -> 
     missing: list[str] = []
     with (
         in_time("extend the locks again: those that are done are left alone"),
-        needed(Subject(store, job.vault, keys), folder, walk, told_for_s=_told_for_s(job.spec.repo)) as found,
+        needed(Subject(store, job.vault, keys), folder, walk, told_for_s=told_for_s(job.spec.repo)) as found,
         # A request or two for each object: side by side, as many as the store is read with.
         ThreadPoolExecutor(settings.parallel, "extend") as pool,
     ):
@@ -140,7 +139,7 @@ def _extend(store: PruneStore, name: str) -> str | None:
         return None
 
 
-def _told_for_s(repo: str) -> float:
+def told_for_s(repo: str) -> float:
     """For how long a snapshot is told to be hidden: as long as its lock may last."""
     place = parse_place(repo)
     return float(place.retention_s) if isinstance(place, S3Place) and place.lock else TOLD_FOR_S

@@ -13,11 +13,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from config.errors import StrongroomError
-from crypto import canonical, notes, ticket
-from crypto.errors import CryptoError
+from crypto import notes
 from crypto.job import RestoreSpec
-from crypto.signing import Signed
-from workers.admission import Stray
+from workers.admission import Stray, require_not_over
 from workers.lists import Followed
 from workers.reporting import Reporter
 
@@ -76,8 +74,7 @@ class Pace:
         """
         process, job = self._session.own.process, self._session.job.id
         found = process.lists.followed(job, [parcel.segment for parcel in self._ahead])
-        if found.over and self._is_end(found.over):
-            raise Stray("the job is over")
+        require_not_over(process, job, found.over)
         if not self._session.is_wanted():
             raise Stray("the requester has gone")
         if self._following and found.left:
@@ -123,14 +120,6 @@ class Pace:
         left = [parcel for parcel, count in zip(self._ahead, taken, strict=True) if parcel.sequence >= count]
         self._ahead.clear()
         self._ahead.extend(left)
-
-    def _is_end(self, said: bytes) -> bool:
-        """Whether an enrolled scheduler says that this job is over; anybody may have put anything there."""
-        try:
-            signed = canonical.decode(Signed, canonical.from_text(said.decode("ascii", "replace")))
-            return ticket.verify_end(self._session.own.process.registry(), signed) == self._session.job.id
-        except CryptoError:
-            return False
 
 
 def _gone() -> RequesterGone:

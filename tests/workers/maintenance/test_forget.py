@@ -1,5 +1,6 @@
 """Forgetting on a real repository: what goes, what stays, and that nothing goes unless all is clear."""
 
+import secrets
 import time
 
 import msgspec
@@ -7,11 +8,14 @@ import pytest
 
 from config.schedules import Retention
 from crypto.job import ForgetSpec, KeepPolicy, SnapshotFilter
-from crypto.ticket import DECRYPT
+from crypto.ticket import DECRYPT, ENCRYPT, FORGET
 from repository import layout
+from repository.forgets import forgets
 from repository.prunes import write_void
+from repository.stores import open_pruner
 from scheduler.retention import forget_spec
 from tests.repository.conftest import Repo
+from tests.s3_server import LOCKED, S3Server
 from tests.workers.maintenance.upkeep import Upkeep
 from workers import reporting
 from workers.maintenance.forget import forget
@@ -140,3 +144,23 @@ def test_a_void_is_no_snapshot_to_forget(upkeep: Upkeep, four: Repo):
     assert upkeep.run(forget, spec(upkeep, (b"v" * 16).hex()))["code"] == "no-such-snapshot"
     assert upkeep.run(forget, spec(upkeep, keep=KeepPolicy(last=4)))["kept"] == 4
     assert layout.snapshot_name(b"v" * 16) in four.stored(layout.SNAPSHOTS)
+
+
+def test_in_a_bucket_nothing_is_removed_before_it_is_recorded(
+    upkeep: Upkeep, four: Repo, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+):
+    uri = s3.uri(f"forget/{secrets.token_hex(8)}", LOCKED)
+    bucket = open_pruner(uri)
+    for name in four.stored(""):
+        bucket.put(name, [(four.folder / name).read_bytes()])
+    four.store = bucket  # type: ignore[assignment]
+    wanted = ForgetSpec(uri, upkeep.requester, (), keep=KeepPolicy(last=1))
+    # Without the key to seal there is no record.
+    assert upkeep.run(forget, wanted, operations=(DECRYPT, FORGET))["code"] == "out-of-scope"
+    assert numbers(four) == [1, 2, 3, 4]
+    monkeypatch.setattr("workers.maintenance.forget.AT_ONCE", 2)
+    assert upkeep.run(forget, wanted, operations=(DECRYPT, ENCRYPT, FORGET))["removed"] == 3
+    records = list(forgets(*four.subject, lambda *_: None))
+    recorded = [int(name.rpartition("/")[2], 16) for record in records for name in record.snapshots]
+    assert (len(records), sorted(recorded)) == (2, [1, 2, 3])
+    assert numbers(four) == [4]
