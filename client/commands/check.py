@@ -50,7 +50,11 @@ def command(ctx: click.Context, vault: str, read_data: bool, subset: str, as_jso
     try:
         found: dict[str, Any] = json.loads(finished.json)
     except ValueError as error:
-        raise JobFailed("bad-outcome", "the check is done, but its result is not JSON") from error
+        raise JobFailed(
+            "bad-outcome",
+            "the check is done, but its result is not JSON",
+            remedy="use the same release on every host",
+        ) from error
     found |= {"seconds": round(finished.seconds, 3), "kms_calls": finished.kms_calls}
     if as_json:
         click.echo(json_line(found | {"message": last_line(found)}))

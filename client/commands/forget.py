@@ -63,7 +63,11 @@ def command(
     try:
         found: dict[str, Any] = json.loads(finished.json)
     except ValueError as error:
-        raise JobFailed("bad-outcome", "snapshots are forgotten, but the result is not JSON") from error
+        raise JobFailed(
+            "bad-outcome",
+            "snapshots are forgotten, but the result is not JSON",
+            remedy="use the same release on every host",
+        ) from error
     if as_json:
         click.echo(json_line(_fields(found) | ({} if freed is None else {"prune": freed})))
     else:

@@ -52,7 +52,11 @@ def extend(ctx: click.Context, vault: str, as_json: bool) -> None:
     try:
         found: dict[str, Any] = json.loads(finished.json)
     except ValueError as error:
-        raise JobFailed("bad-outcome", "the locks are extended, but the result is not JSON") from error
+        raise JobFailed(
+            "bad-outcome",
+            "the locks are extended, but the result is not JSON",
+            remedy="use the same release on every host",
+        ) from error
     found |= {"seconds": round(finished.seconds, 3), "kms_calls": finished.kms_calls}
     if as_json:
         click.echo(json_line(found | {"message": extended_line(found)}))
