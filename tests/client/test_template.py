@@ -18,7 +18,7 @@ OF_THE_MACHINE = frozenset({"backup", "restore"})
 
 def shown(section: str) -> dict[str, object]:
     """What stands below a heading, as if its lines were no comments."""
-    part = CONFIG_TOML.partition(f"\n[{section}]\n")[2].partition("\n[")[0]
+    part = CONFIG_TOML.partition(f"\n[{section}]\n")[2].partition("\n[")[0].partition("\n# [[")[0]
     lines = [line.removeprefix("# ") for line in part.splitlines() if " = " in line.partition("  #")[0]]
     return tomllib.loads("\n".join(lines))
 
