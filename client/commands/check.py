@@ -35,6 +35,11 @@ def command(ctx: click.Context, vault: str, read_data: bool, subset: str, as_jso
     """Verify the repository of VAULT: every object's structure, and the chunks' content if it is to be read.
 
     The last line says whether all is well. The exit code is 3 when something is damaged.
+
+    \f
+    Raises:
+        UsageError: two ways of reading at once.
+        JobFailed and others: see `client.job`.
     """
     if read_data and subset:
         raise click.UsageError("give --read-data or --read-data-subset, not both")

@@ -41,6 +41,11 @@ def command(
 
     The policy is applied to the snapshots of each host and set of paths on their own, in UTC; what --host, --tag and
     --path leave out stays. The data stay in the repository until it is pruned.
+
+    \f
+    Raises:
+        BadArgument: what is to go is not said, or said twice.
+        JobFailed and others: see `client.job`.
     """
     policy = keep_policy(options)
     wanted = snapshot_filter(options["hosts"], options["tags"], options["paths"])

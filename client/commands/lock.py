@@ -32,6 +32,11 @@ def extend(ctx: click.Context, vault: str, as_json: bool) -> None:
 
     The last line says whether all is well; the exit code is 3 when something is missing, cannot be read or is hidden.
     What is locked for most of it already is left as it is. A scheduler that runs all the time does this by itself.
+
+    \f
+    Raises:
+        BadArgument: the vault has no locks.
+        JobFailed and others: see `client.job`.
     """
     installation = Installation.open()
     entry = installation.vault(vault)

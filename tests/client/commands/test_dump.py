@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from client.commands.dump import _exit_code, _sink
@@ -55,10 +56,7 @@ def test_a_result_does_not_go_where_the_content_goes(shell: Shell, snapshot: dic
 def test_what_has_no_content_is_refused_when_it_alone_is_asked_for(kind: str) -> None:
     maker = ParcelMaker()
     maker.piece(b"/a", "p")
-    (piece,) = maker.pieces
-    piece = type(piece)(
-        *(kind if name == "kind" else getattr(piece, name) for name in piece.__struct_fields__)
-    )
+    piece = msgspec.structs.replace(maker.pieces[0], kind=kind)
     out = io.BytesIO()
     with pytest.raises(NotDumpable) as refused:
         _sink(out, b"/a", piece, "tar", Path("x"))

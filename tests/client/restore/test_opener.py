@@ -35,7 +35,8 @@ class Opener:
     def ask(self, order: Order) -> Answer:
         self.pipe.send_bytes(encode(order))
         assert self.pipe.poll(30)
-        return decode_answer(self.pipe.recv_bytes())
+        said: Answer = decode_answer(self.pipe.recv_bytes())
+        return said
 
 
 def _opener(pipe: Connection, other: Connection, worker: Worker, out: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from deploy.iam import kms
-from deploy.iam.statement import Statement
+from deploy.iam.statement import Conditions, Statement
 
 USES = ("kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo")
 IN_THE_SERVICE = (*kms.KEY_BROKER_TENANT, *kms.REWRAP_TENANT)
@@ -29,9 +29,9 @@ def test_in_the_customer_s_account_session_and_context_are_of_that_customer(row:
 
 @pytest.mark.parametrize("conditions", [kms.OWN_CONTEXT, kms.THE_TENANTS_CONTEXT])
 def test_a_call_without_any_context_is_not_let_through_by_a_test_of_all_of_its_keys(
-    conditions: dict[str, dict[str, str]],
+    conditions: Conditions,
 ) -> None:
-    assert conditions["ForAllValues:StringEquals"]["kms:EncryptionContextKeys"] == kms.CONTEXT_KEYS
+    assert conditions["ForAllValues:StringEquals"] == {"kms:EncryptionContextKeys": kms.CONTEXT_KEYS}
     assert conditions["Null"] == {"kms:EncryptionContext:vault": "false"}
 
 

@@ -1,4 +1,4 @@
-"""Each role's own policy: what it must never do is denied whatever else is attached; what it does is tried elsewhere."""
+"""Each role's own policy: what it must never do is denied whatever is attached; what it does is tried elsewhere."""
 
 import pytest
 
