@@ -113,6 +113,7 @@ def test_a_part_lands_at_its_place_and_stays_when_it_is_given_up(writer: TreeWri
         ({"digest": blake3(DATA[1:]).digest()}, 1000, False),
         ({"digest": b""}, 1000, False),
         ({"digest": b"", "size": 0}, 0, True),
+        ({"digest": b"", "size": 0}, 5, False),
         ({"digest": b"", "size": 5}, 0, False),
         ({"digest": b"", "size": 5, "ranges": ((0, 0),)}, 0, True),
         ({"digest": b"", "size": 5, "part_length": 0}, 0, True),

@@ -38,10 +38,20 @@ def test_times_that_no_64_bits_hold_still_make_a_stamp(second: int) -> None:
     assert found not in (UNSETTLED, stamp_of(result()))
 
 
-def test_a_change_within_the_clocks_tick_is_not_remembered(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("age_ns", "settled"), [(-(10**10), False), (0, False), (TICK_NS - 1, False), (TICK_NS, True)]
+)
+def test_a_change_within_the_clocks_tick_is_not_remembered(
+    monkeypatch: pytest.MonkeyPatch, age_ns: int, settled: bool
+) -> None:
     now = time.time_ns()
-    assert settled_stamp(result(ctime_ns=now + 10**10)) == UNSETTLED
-    assert settled_stamp(result(ctime_ns=now - TICK_NS)) == stamp_of(result(ctime_ns=now - TICK_NS))
+    found = result(ctime_ns=now - age_ns)
+    with monkeypatch.context() as still:
+        still.setattr(time, "time_ns", lambda: now)
+        assert settled_stamp(found) == (stamp_of(found) if settled else UNSETTLED)
+
+
+def test_a_real_file_is_settled_a_moment_later(tmp_path: Path) -> None:
     (tmp_path / "f").touch()
     time.sleep(2 * TICK_NS / 10**9)
     found = (tmp_path / "f").lstat()
