@@ -41,9 +41,11 @@ def test_snapshots_that_share_matches_have_them_each(tmp_path: Path) -> None:
     "place", [[0, 1], [0, 1, 2, 3], "012", 7, [-1, 0, 1], [0, -1, 1], [0, 0, "1"], [0, 0, 1.0], [7, 0, 1]]
 )
 def test_a_place_that_is_none_is_refused(tmp_path: Path, place: object) -> None:
-    found = findings(tmp_path, {"id": "a", "places": [[0, 0, 1], place]})
+    found = findings(tmp_path, {"id": "a", "time_ns": 1, "places": [[0, 0, 1], place]})
+    matches = next(iter(found)).matches
+    assert next(matches) == {"path": "/0/0"}
     with pytest.raises(ListingDamaged) as refused:
-        taken(found)
+        list(matches)
     assert refused.value.remedy
 
 
