@@ -42,6 +42,8 @@ def command(
     The policy is applied to the snapshots of each host and set of paths on their own, in UTC; what --host, --tag and
     --path leave out stays. The data stay in the repository until it is pruned.
 
+    A [[retention]] table in config.toml has a policy applied again and again, by a schedule.
+
     \f
     Raises:
         BadArgument: what is to go is not said, or said twice.

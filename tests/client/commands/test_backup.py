@@ -39,7 +39,7 @@ def test_ctrl_c_ends_a_command_with_130_and_leaves_nothing(tmp_path: Path):
     )
     wait_for(lambda: any((tmp_path / "repository").glob("jobs/*/plan")))
     child.send_signal(2)
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=60)
     assert child.returncode == 130, (out, err)
     assert json.loads(out.splitlines()[-1])["code"] == "interrupted"
     assert b"Traceback" not in err

@@ -125,10 +125,12 @@ def test_a_vault_that_a_schedule_names_is_not_forgotten(tmp_path: Path):
     own.run("init")
     own.run("vault", "create", "v", "--repo", str(tmp_path / "repository"), "--kms", "local-kms://v")
     schedule = '[[schedules]]\nname = "nightly"\nvault = "v"\npaths = ["/etc"]\ncron = "0 3 * * *"\n'
-    (tmp_path / "home/config.toml").write_text(schedule)
+    retention = '[[retention]]\nname = "weekly"\nvault = "v"\ncron = "0 3 * * 0"\nkeep_last = 1\n'
+    (tmp_path / "home/config.toml").write_text(schedule + retention)
     refused = own.json("vault", "forget", "v", "--yes", code=1)
     assert refused["code"] == "vault-in-use"
     assert "'nightly'" in refused["error"]
+    assert "'weekly'" in refused["error"]
     assert own.json("vault", "forget", "v", "--yes", "--force")["name"] == "v"
     assert own.json("vault", "list") == []
 
@@ -152,7 +154,7 @@ def test_a_vault_of_which_a_job_runs_is_not_forgotten(tmp_path: Path, monkeypatc
         assert (refused["code"], "a backup job" in refused["error"]) == ("vault-in-use", True)
     finally:
         child.send_signal(2)
-        child.communicate(timeout=30)
+        child.communicate(timeout=60)
     assert child.returncode == 130
     assert own.json("vault", "forget", "v", "--yes")["name"] == "v"
 

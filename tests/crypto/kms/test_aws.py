@@ -1,7 +1,6 @@
 """The provider over boto3 and real sockets, against the strict fake with the delivered policies."""
 
 import base64
-import socket
 from typing import Any
 
 import pytest
@@ -24,6 +23,7 @@ from crypto.kms.provider import KeyState, WrappedKey
 from tests.aws.delivered import Customer
 from tests.aws.server import CUT, DROP, HOLD, THROTTLE, Fault
 from tests.crypto.kms.aws_bench import Bench, everything, owned
+from tests.ports import reserved
 
 
 def test_generated_key_unwraps_under_its_context(bench: Bench, a: Customer) -> None:
@@ -301,9 +301,8 @@ def test_slow_and_unreachable_kms_is_given_up_in_time(bench: Bench, a: Customer)
         bench.of(a, read_timeout_s=0.2).generate(a.context())
     assert refused.value.retryable
     bench.aws.let_go()
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        closed = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    with reserved(1) as (port,):
+        closed = f"http://127.0.0.1:{port}"
         with pytest.raises(KmsUnavailable, match="reached"):
             bench.of(a, endpoint=closed).generate(a.context())
         with pytest.raises(KmsUnavailable, match="reached"):

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -6,6 +6,7 @@ import pytest
 from crypto.keyrecord import CHUNK_ID
 from crypto.keyrequest import Want
 from crypto.ticket import INIT
+from tests.aws.server import FakeAws
 from tests.workers.key_broker.world import World
 
 
@@ -18,6 +19,13 @@ def make_world() -> Callable[[Path], World]:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
+
+
+@pytest.fixture
+def aws() -> Iterator[FakeAws]:
+    made = FakeAws()
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -64,12 +64,12 @@ def valkey() -> Iterator[Valkey]:
             yield Valkey(path, passwords, root)
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
         shutil.rmtree(folder)
 
 
 def _await_socket(path: Path) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             with socket.socket(socket.AF_UNIX) as probe:
@@ -148,12 +148,12 @@ def served(world: World, valkey: Valkey) -> Iterator[World]:
     process = context.Process(target=_serve, args=(world.home.root, valkey.url(KEY_BROKER), ready))
     process.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(60)
         yield world
         assert process.is_alive()
     finally:
         process.terminate()
-        process.join(20)
+        process.join(60)
         if process.is_alive():
             process.kill()
 

@@ -85,13 +85,13 @@ class kept_stack:  # noqa: N801 - reads like the function that it stands for
         try:
             info = decode_line(line)
         except ConfigError:
-            self._stack.wait(timeout=20)
+            self._stack.wait(timeout=60)
             raise
         return Home(self._home), info, self._stack
 
     def __exit__(self, *_: object) -> None:
         self._stack.terminate()
-        self._stack.wait(timeout=20)
+        self._stack.wait(timeout=60)
 
 
 def nothing_left(family: set[int], url: str) -> bool:
@@ -253,7 +253,7 @@ def test_a_kept_stack_is_found_is_the_only_one_and_goes_down(
         pass
     family = family_of(process.pid)
     process.terminate()
-    process.wait(timeout=20)
+    process.wait(timeout=60)
     assert process.returncode == 0
     assert running_stack(home) is None
     assert not home.stack_file.exists()
