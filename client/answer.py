@@ -114,7 +114,7 @@ def lines_of(listing: bytes) -> list[Line]:
     texts = listing.splitlines()
     if max(map(len, texts), default=0) <= MAX_LINE:
         # Paths that are not UTF-8 come as lone surrogates, which this decoder refuses; they are few.
-        with suppress(msgspec.DecodeError):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
             lines = _DECODER.decode_lines(listing)
             if len(lines) == len(texts):
                 return lines

@@ -145,7 +145,7 @@ def to_the_second(time: str | None, otherwise: str = "-") -> str:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print aligned columns: numbers to the right, everything else to the left."""
+    """Print aligned columns."""
     texts = [[shown(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headings, *texts, strict=True)]
     for line in [list(headings), *texts]:

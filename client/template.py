@@ -14,6 +14,7 @@ CONFIG_TOML: Final = """\
 # ca_file = ""
 # cert_file = ""
 # key_file = ""
+# visibility_timeout_s = 3600  # when a message that nobody acknowledged is delivered again; the same for every role
 
 [workers]
 # backup = 2                   # processes; the default is the number of processors
@@ -31,6 +32,7 @@ CONFIG_TOML: Final = """\
 # tenant_rate = 20.0           # the same for each tenant
 # tenant_burst = 40
 # deadline_s = 10.0
+# keystore = ""                # folder of the local KMS; empty: `kms` in this home
 # passphrase_file = ""         # its first line opens the local keystore, if that has a passphrase
                                # vaults under aws-kms://ARN; an option of the URI wins over these:
 # aws_role = ""                # ARN of the role that the key-broker assumes for each tenant

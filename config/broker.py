@@ -45,6 +45,10 @@ class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key_file: str = ""
     visibility_timeout_s: Annotated[int, msgspec.Meta(ge=60)] = 3600
 
+    def __repr__(self) -> str:
+        # The URL may hold a password, and settings are a part of much that a debugger or a failed test prints.
+        return f"{type(self).__name__}(user={self.user!r}, ...)"
+
 
 def check_broker(broker: BrokerSettings) -> None:
     """Refuse a broker that could be listened to, or whose certificate nobody would verify.

@@ -36,9 +36,11 @@ def tls_trouble(error: BaseException | None) -> Trouble | None:
                 f"no TLS with the message broker: certificate verify failed: {error.verify_message}",
                 "check broker.ca_file, and that the broker's certificate names the host in broker.url",
             )
-        if isinstance(error, ssl.SSLError) and error.reason and _is_about_us(error.reason):
+        # Only errors of OpenSSL itself have a reason, and not those that Python's own code makes.
+        reason = getattr(error, "reason", None) if isinstance(error, ssl.SSLError) else None
+        if reason and _is_about_us(reason):
             return Trouble(
-                f"no TLS with the message broker: the client's certificate or key is not accepted ({error.reason})",
+                f"no TLS with the message broker: the client's certificate or key is not accepted ({reason})",
                 "check broker.cert_file and broker.key_file: they belong together, and the certificate is valid and of "
                 "the CA that the broker believes",
             )

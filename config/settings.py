@@ -160,6 +160,10 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flower_key_file: str = ""
     flower_client_ca_file: str = ""
 
+    def __repr__(self) -> str:
+        # As of a broker: without the password.
+        return f"{type(self).__name__}(flower_user={self.flower_user!r}, ...)"
+
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of one installation; every field has a default that works."""

@@ -79,6 +79,7 @@ class ProcessKeys:
         return f"<ProcessKeys of {self.identity_id.hex()}>"
 
     def __reduce_ex__(self, protocol: object) -> str:
+        """Refused: a copy would outlive this process."""
         raise TypeError("process keys are not pickled or copied")
 
 

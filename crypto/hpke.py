@@ -97,4 +97,5 @@ class HpkeKey:
         return "<HpkeKey>"
 
     def __reduce_ex__(self, protocol: object) -> str:
+        """Refused: no private key leaves by accident, in a message or a log."""
         raise TypeError("a private key is not pickled or copied")

@@ -89,4 +89,5 @@ class Identity:
         return f"<Identity {self.name}>"
 
     def __reduce_ex__(self, protocol: object) -> str:
+        """Refused: no private key leaves by accident, in a message or a log."""
         raise TypeError("an identity is not pickled or copied")

@@ -98,18 +98,23 @@ class SecretKey:
         return "<SecretKey>"
 
     def __eq__(self, other: object) -> NoReturn:
+        """Refused: `==` takes longer the more of it is right."""
         raise TypeError("compare secrets with same_as()")
 
     __hash__ = None  # type: ignore[assignment]
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        """Refused: nobody would wipe what was written."""
         raise TypeError("a secret is not pickled or copied")
 
     def __getstate__(self) -> NoReturn:
+        """Refused, as pickling."""
         raise TypeError("a secret is not pickled or copied")
 
     def __copy__(self) -> NoReturn:
+        """Refused: nobody would wipe the copy."""
         raise TypeError("a secret is not copied")
 
     def __deepcopy__(self, memo: Any) -> NoReturn:
+        """Refused: nobody would wipe the copy."""
         raise TypeError("a secret is not copied")

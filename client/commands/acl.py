@@ -35,6 +35,11 @@ def command(
 
     Hosts and passwords that are in DIR already stay: run it again to add a host or, with --remove-host, to take one
     out, then restart the server with the new file.
+
+    \f
+    Raises:
+        BadArgument: a host that is none, or is not there; or an earlier file cannot be read.
+        ConfigError: a password file is empty.
     """
     private_folder(folder)
     leave = {host_name(host) for host in gone}

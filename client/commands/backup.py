@@ -78,7 +78,11 @@ def _result(finished: Finished) -> dict[str, Any]:
     try:
         result: dict[str, Any] = json.loads(finished.json)
     except ValueError as error:
-        raise JobFailed("bad-outcome", "the backup is done, but its result is not JSON") from error
+        raise JobFailed(
+            "bad-outcome",
+            "the backup is done, but its result is not JSON",
+            remedy="use the same release on every host",
+        ) from error
     failed = [{**path_fields(path), "error": why} for path, why in finished.errors]
     result["errors"] = max(int(result.get("errors", 0)), len(failed))
     return result | {

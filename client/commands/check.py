@@ -35,6 +35,11 @@ def command(ctx: click.Context, vault: str, read_data: bool, subset: str, as_jso
     """Verify the repository of VAULT: every object's structure, and the chunks' content if it is to be read.
 
     The last line says whether all is well. The exit code is 3 when something is damaged.
+
+    \f
+    Raises:
+        UsageError: two ways of reading at once.
+        JobFailed and others: see `client.job`.
     """
     if read_data and subset:
         raise click.UsageError("give --read-data or --read-data-subset, not both")
@@ -50,7 +55,11 @@ def command(ctx: click.Context, vault: str, read_data: bool, subset: str, as_jso
     try:
         found: dict[str, Any] = json.loads(finished.json)
     except ValueError as error:
-        raise JobFailed("bad-outcome", "the check is done, but its result is not JSON") from error
+        raise JobFailed(
+            "bad-outcome",
+            "the check is done, but its result is not JSON",
+            remedy="use the same release on every host",
+        ) from error
     found |= {"seconds": round(finished.seconds, 3), "kms_calls": finished.kms_calls}
     if as_json:
         click.echo(json_line(found | {"message": last_line(found)}))

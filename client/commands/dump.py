@@ -64,6 +64,12 @@ def command(  # noqa: PLR0913 - one for each option
     Nothing is written that was not verified as a part of the snapshot. Whether it is all there says the exit code:
     0 for everything, 3 for an archive without the files that are named on standard error, another when it ended in the
     middle. FILE appears, or is replaced, only when it is complete; with it, --json tells what was written.
+
+    \f
+    Raises:
+        BadArgument: nothing can be dumped so.
+        NotDumpable, DumpBroken: see `client.dump.run`.
+        JobFailed and others: see `client.job`.
     """
     installation = Installation.open()
     asked = snapshot_path(snapshot)

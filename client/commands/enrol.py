@@ -36,6 +36,11 @@ def command(
 
     That is done where the registry is kept; every other host gets a copy (`strongroom registry`). Enrolled again, it
     may do what is said now and nothing of what was said before: name all its vaults.
+
+    \f
+    Raises:
+        UsageError: none of the three things is asked, or more than one.
+        EnrolmentRefused, BadArgument, Malformed: see `client.identities`.
     """
     if bool(public) + listing + bool(remove) != 1 or bool(public) != bool(role):
         raise click.UsageError("give PUBLIC with --role, or --list, or --remove")

@@ -43,6 +43,11 @@ def command(
     --path leave out stays. The data stay in the repository until it is pruned.
 
     A [[retention]] table in config.toml has a policy applied again and again, by a schedule.
+
+    \f
+    Raises:
+        BadArgument: what is to go is not said, or said twice.
+        JobFailed and others: see `client.job`.
     """
     policy = keep_policy(options)
     wanted = snapshot_filter(options["hosts"], options["tags"], options["paths"])
@@ -65,7 +70,11 @@ def command(
     try:
         found: dict[str, Any] = json.loads(finished.json)
     except ValueError as error:
-        raise JobFailed("bad-outcome", "snapshots are forgotten, but the result is not JSON") from error
+        raise JobFailed(
+            "bad-outcome",
+            "snapshots are forgotten, but the result is not JSON",
+            remedy="use the same release on every host",
+        ) from error
     if as_json:
         click.echo(json_line(_fields(found) | ({} if freed is None else {"prune": freed})))
     else:

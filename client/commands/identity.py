@@ -57,7 +57,13 @@ def new(role: str, name: str, out: Path | None, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 def show(file: Path, as_json: bool) -> None:
-    """Show whose public part FILE is, with the fingerprint to compare."""
+    """Show whose public part FILE is, with the fingerprint to compare.
+
+    \f
+    Raises:
+        BadArgument: not the file of a public part.
+        Malformed, Untrusted: what is in it is none.
+    """
     if file.suffix != PUBLIC_SUFFIX and file.with_name(file.name + PUBLIC_SUFFIX).exists():
         file = file.with_name(file.name + PUBLIC_SUFFIX)
     if file.suffix != PUBLIC_SUFFIX:

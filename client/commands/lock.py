@@ -32,6 +32,11 @@ def extend(ctx: click.Context, vault: str, as_json: bool) -> None:
 
     The last line says whether all is well; the exit code is 3 when something is missing, cannot be read or is hidden.
     What is locked for most of it already is left as it is. A scheduler that runs all the time does this by itself.
+
+    \f
+    Raises:
+        BadArgument: the vault has no locks.
+        JobFailed and others: see `client.job`.
     """
     installation = Installation.open()
     entry = installation.vault(vault)
@@ -52,7 +57,11 @@ def extend(ctx: click.Context, vault: str, as_json: bool) -> None:
     try:
         found: dict[str, Any] = json.loads(finished.json)
     except ValueError as error:
-        raise JobFailed("bad-outcome", "the locks are extended, but the result is not JSON") from error
+        raise JobFailed(
+            "bad-outcome",
+            "the locks are extended, but the result is not JSON",
+            remedy="use the same release on every host",
+        ) from error
     found |= {"seconds": round(finished.seconds, 3), "kms_calls": finished.kms_calls}
     if as_json:
         click.echo(json_line(found | {"message": extended_line(found)}))

@@ -38,6 +38,11 @@ def init(folder: Path, broker_host: tuple[str, ...], flower_host: tuple[str, ...
 
     Each server's certificate is for its own names, or for this machine without any. Each is NAME.crt and NAME.key;
     every host needs ca.crt and its own pair, and nobody needs ca.key but you.
+
+    \f
+    Raises:
+        AlreadyInitialised: there is a CA.
+        BadArgument: two servers of one name.
     """
     if (folder / f"{AUTHORITY}.crt").exists():
         raise AlreadyInitialised(f"there is a CA in {folder} already", remedy="use it: strongroom pki issue")
@@ -72,6 +77,10 @@ def issue(folder: Path, name: str, hosts: tuple[str, ...], as_json: bool) -> Non
     """Make one more certificate NAME of the CA in DIR: a client's, or with --host a server's. Also to renew one.
 
     One that is there already is renewed for what it is for: a server's keeps its names unless --host gives others.
+
+    \f
+    Raises:
+        BadArgument: not a name, or one that is for something else; or there is no CA.
     """
     if not name.replace(".", "").replace("-", "").isalnum() or name == AUTHORITY:
         raise BadArgument(

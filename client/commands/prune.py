@@ -85,7 +85,11 @@ def prune(
     try:
         found: dict[str, Any] = json.loads(finished.json)
     except ValueError as error:
-        raise JobFailed("bad-outcome", "the vault is pruned, but the result is not JSON") from error
+        raise JobFailed(
+            "bad-outcome",
+            "the vault is pruned, but the result is not JSON",
+            remedy="use the same release on every host",
+        ) from error
     return found | {"seconds": round(finished.seconds, 3), "kms_calls": finished.kms_calls}
 
 

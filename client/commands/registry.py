@@ -27,7 +27,12 @@ def command() -> None:
 @command.command(epilog="Example: strongroom registry new")
 @json_option
 def new(as_json: bool) -> None:
-    """Make an empty registry in this home, for an installation on several hosts (`strongroom init` is for one)."""
+    """Make an empty registry in this home, for an installation on several hosts (`strongroom init` is for one).
+
+    \f
+    Raises:
+        AlreadyInitialised: there is one.
+    """
     home = Home.from_env()
     if home.registry_file.exists():
         raise AlreadyInitialised(f"{home.root} has a registry already", remedy="use it")
@@ -54,7 +59,13 @@ def export(file: Path, as_json: bool) -> None:
 @click.option("--fingerprint", "expected", default="", help="Refuse any other copy than that.")
 @json_option
 def import_(file: Path, expected: str, as_json: bool) -> None:
-    """Take FILE as this home's copy of the registry, unless it is older. Running roles follow at once."""
+    """Take FILE as this home's copy of the registry, unless it is older. Running roles follow at once.
+
+    \f
+    Raises:
+        EnrolmentRefused: not the copy that was meant, or an older one.
+        BadArgument, Malformed: not a registry.
+    """
     home = Home.from_env()
     registry = Registry.decode(read_registry_copy(file, MAX_REGISTRY))
     found = fingerprint(registry.encode())

@@ -83,6 +83,11 @@ def command(  # noqa: PLR0913 - one for each option
     SNAPSHOT is an id, a prefix of one, or latest: the newest that the options let through and that has PATH.
 
     Objects go back to a bucket with all that S3 said of them, or into a folder.
+
+    \f
+    Raises:
+        BadArgument, TargetNotEmpty, TargetUnusable: nothing can be restored so; nothing was started.
+        JobFailed and others: see `client.job`.
     """
     installation = Installation.open()
     if delivery:

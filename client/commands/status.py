@@ -25,6 +25,11 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
     The exit code is 0 only when it is ready. On a broker of one's own that is when scheduler, beat, key-broker and
     every worker that somebody is enrolled as have given a sign of life in the last 30 seconds.
+
+    \f
+    Raises:
+        NotUp: there is neither a stack nor a broker.
+        BrokerUnreachable: the broker does not answer.
     """
     installation = Installation.open()
     broker = installation.settings.broker

@@ -12,7 +12,13 @@ from client.stack import start_kept
 @click.option("--flower", is_flag=True, help="Serve Flower on loopback, read-only, behind a password.")
 @json_option
 def command(flower: bool, as_json: bool) -> None:
-    """Start the stack and keep it up; returns when it is ready. Schedules run while it is up."""
+    """Start the stack and keep it up; returns when it is ready. Schedules run while it is up.
+
+    \f
+    Raises:
+        NotEmbedded: there is a broker of one's own.
+        StackFailed: see `client.stack.start_kept`.
+    """
     installation = Installation.open()
     if installation.settings.broker.url:
         raise NotEmbedded(

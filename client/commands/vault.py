@@ -73,6 +73,11 @@ def add(
     """Register the vault NAME and nothing else, where an installation on several hosts keeps its registry.
 
     Once the copies of the registry are renewed, `strongroom vault create`, with the same words, makes it.
+
+    \f
+    Raises:
+        UsageError: one id without the other.
+        BadArgument, VaultExists: it cannot be registered so.
     """
     if (vault_id is None) != (tenant is None):
         raise click.UsageError("give --id and --tenant together")

@@ -62,7 +62,11 @@ class TarSink:
             self._written += len(data)
 
     def verified(self, piece: Piece) -> None:
-        """See Sink."""
+        """See Sink.
+
+        Raises:
+            EntryDamaged: it is a link to a file of which this part is another one.
+        """
         original = self._original
         if original is None:
             return

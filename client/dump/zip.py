@@ -50,7 +50,11 @@ class ZipSink:
             self._file = None
 
     def other(self, piece: Piece, meta: Meta) -> None:
-        """See Sink."""
+        """See Sink.
+
+        Raises:
+            NotDumpable: a device, a FIFO, or a name that is not UTF-8.
+        """
         if piece.kind not in ("d", "l"):
             raise NotDumpable("a zip archive cannot hold devices and FIFOs", remedy="use --archive tar")
         if piece.path != (self._strip or b"/"):  # the folder that was asked for has no name

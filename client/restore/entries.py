@@ -25,6 +25,7 @@ class GrowingEntry:
         piece: the entry's first piece.
 
     Raises:
+        EntryDamaged: its map of data and holes does not fit its size; no file was made.
         SourceError: the file cannot be made.
     """
 

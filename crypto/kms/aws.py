@@ -90,7 +90,12 @@ class AwsKms:
         return DataKey(_plaintext(answer), _wrapped(answer, self._arn, "KeyMaterialId"))
 
     def decrypt(self, wrapped: WrappedKey, context: EncryptionContext, note: Note = no_note) -> SecretKey:
-        """See `KmsProvider.decrypt`."""
+        """See `KmsProvider.decrypt`.
+
+        Raises:
+            IncorrectKey: another CMK wrapped it.
+            KmsError: see there.
+        """
         if not _arn_of(wrapped).same_key(self._target.arn):
             raise IncorrectKey("the wrapped key was made by another CMK than the vault's")
         answer = self._use(
@@ -109,7 +114,12 @@ class AwsKms:
         target: EncryptionContext,
         note: Note = no_note,
     ) -> WrappedKey:
-        """See `KmsProvider.reencrypt`. Both keys are named: a stolen session re-wraps to no key of its own."""
+        """See `KmsProvider.reencrypt`. Both keys are named: a stolen session re-wraps to no key of its own.
+
+        Raises:
+            IncorrectKey: a CMK of another Region wrapped it.
+            KmsError: see there.
+        """
         old = _arn_of(wrapped)
         if old.same_key(self._target.arn):
             old = self._target.arn

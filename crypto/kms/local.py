@@ -71,7 +71,12 @@ class LocalKms:
         return DataKey(plaintext, self._wrap(cmk, plaintext, context))
 
     def decrypt(self, wrapped: WrappedKey, context: EncryptionContext, note: Note = no_note) -> SecretKey:
-        """See `KmsProvider.decrypt`."""
+        """See `KmsProvider.decrypt`.
+
+        Raises:
+            IncorrectKey: another CMK wrapped it.
+            KmsError: see there.
+        """
         cmk = self._usable()
         if wrapped.key_id != cmk.key_id:
             raise IncorrectKey("the wrapped key was made by another CMK")

@@ -48,7 +48,11 @@ def run(*words: str, check: bool = True, env: dict[str, str] | None = None, cwd:
 
 
 def docker_command() -> str:
-    """A docker command that can build with secrets."""
+    """A docker command that can build with secrets.
+
+    Raises:
+        Failed: there is none.
+    """
     for candidate in ("docker", "/usr/bin/docker"):
         if shutil.which(candidate) and "--secret" in run(
             candidate, "build", "--help", check=False, env={"DOCKER_BUILDKIT": "1"}
@@ -59,7 +63,11 @@ def docker_command() -> str:
 
 @contextmanager
 def engine(docker: str) -> Iterator[None]:
-    """A running engine: the one that is there, or as root one of our own until the end."""
+    """A running engine: the one that is there, or as root one of our own until the end.
+
+    Raises:
+        Failed: none answers, and none can be started.
+    """
     if subprocess.run([docker, "info"], capture_output=True, check=False).returncode == 0:
         yield
         return

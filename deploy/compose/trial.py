@@ -142,7 +142,7 @@ class Trial:
         return done.returncode == 0
 
     def wait_healthy(self) -> None:
-        """Wait until every container is healthy."""
+        """Wait until every container is healthy; raises Failed when one is not in time, or does not stay up."""
 
         def healthy() -> bool:
             ids = self.compose("ps", "-q").split()
@@ -160,7 +160,7 @@ class Trial:
 
 
 def check_hardening(trial: Trial) -> None:
-    """Every container: no root, nothing writable, no capability, no more networks than its role needs."""
+    """Raises Failed unless each container has no root, no capability, nothing writable, only its networks."""
     expected = {
         "broker": {"broker", "clients"},
         "scheduler": {"broker"},
@@ -191,7 +191,7 @@ def check_hardening(trial: Trial) -> None:
 
 
 def check_networks(trial: Trial) -> None:
-    """Something listens on a network; exactly the roles that belong there reach it."""
+    """Something listens on a network; raises Failed unless exactly the roles that belong there reach it."""
     for network, members in (("kms", {"key-broker"}), ("store", {"backup", "restore", "maintenance"})):
         run(
             *(
@@ -252,7 +252,7 @@ def digest_of(folder: Path) -> str:
 
 
 def back_up_and_restore(trial: Trial, vault: str) -> None:
-    """From a client that reaches the broker and its parcels alone, byte for byte."""
+    """From a client that reaches the broker and its parcels alone; raises Failed unless byte for byte."""
     tree = trial.folder / "source" / vault
     write_tree(tree, 4_000_000, 40_000)
     done = trial.client("backup", vault, f"/source/{vault}")
@@ -270,7 +270,7 @@ def back_up_and_restore(trial: Trial, vault: str) -> None:
 
 
 def use_aws(trial: Trial) -> None:
-    """A vault under a CMK of the strict fake of AWS KMS, which only the key-broker reaches, over TLS."""
+    """A vault under a CMK of the strict fake of AWS KMS, over TLS; raises Failed where that refused a call."""
     uri = (trial.folder / "deploy/compose/state/aws/uri").read_text().strip()
     add_vault(trial, "cloud", uri)
     back_up_and_restore(trial, "cloud")
@@ -296,7 +296,7 @@ def add_vault(trial: Trial, name: str, kms: str) -> None:
 
 
 def scale(trial: Trial) -> None:
-    """The same data with one backup worker and with three, and who did how many segments."""
+    """The same data with one backup worker and with three; raises Failed unless all three did segments."""
     write_tree(trial.folder / "source/large", SPREAD_BYTES, 10_000_000)
     seconds, before = {}, spread(trial)
     for workers in (1, 3):

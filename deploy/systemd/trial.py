@@ -101,7 +101,11 @@ class Machine:
 
 
 def check_sandbox(machine: Machine, unit: str, user: str) -> None:
-    """What the kernel says about a unit's process, and what it finds when it tries."""
+    """What the kernel says about a unit's process, and what it finds when it tries.
+
+    Raises:
+        Failed: the unit may more, or less, than it must.
+    """
     pid = machine.pid(unit)
     status = dict(
         line.split(":\t", 1)
@@ -151,6 +155,9 @@ def check_keys(machine: Machine) -> None:
 
     A user is also tried from outside its units; but not the restore worker's own, which other workers have as well here
     because they share folders: between them it is systemd that hides each one's credentials.
+
+    Raises:
+        Failed: another role can read them, or their own cannot.
     """
     given = f"/run/credentials/{KEYS_OF}.service/aws"
     places = (given, "/etc/strongroom/secrets/restore.aws")
@@ -198,7 +205,11 @@ def check_restart(machine: Machine, unit: str) -> None:
 
 
 def play(machine: Machine) -> None:
-    """Everything between starting the machine and taking it down."""
+    """Everything between starting the machine and taking it down.
+
+    Raises:
+        Failed: something was not as it must be.
+    """
     wait_for(
         "systemd", lambda: machine.run("systemctl", "is-system-running", check=False) == "running", READY_S
     )

@@ -76,6 +76,9 @@ class TargetTree:
 
     `strip`: the prefix that restored paths lose: `strip` itself is the target, `strip`/x is x in the target.
     Not for several threads at once; processes each open their own.
+
+    Raises:
+        TargetUnusable: the target is no directory that can be opened.
     """
 
     def __init__(self, target: Path, strip: bytes = b"") -> None:

@@ -70,7 +70,11 @@ class TreeWriter:
         self._tree.close()
 
     def make_dir(self, path: bytes, meta: Meta) -> None:
-        """Makes a directory, owner-only for now; one that is there already is fine, a link to one is not."""
+        """Makes a directory, owner-only for now; one that is there already is fine, a link to one is not.
+
+        Raises:
+            UnsafePath, Unwritable, TargetFull: as the class says.
+        """
         _require_kind(path, meta, "d")
         if self._tree.is_top(path):
             return
@@ -86,6 +90,9 @@ class TreeWriter:
         """Writes a whole file whose content is at hand, with its metadata: the fast way for small files.
 
         On any error nothing of the file stays behind.
+
+        Raises:
+            UnsafePath, Unwritable, TargetFull: as the class says.
         """
         _require_kind(path, meta, "f")
         fd = self.open_file(path, 0)
@@ -106,6 +113,9 @@ class TreeWriter:
 
         `size`: bytes; the file has this length at once, so that what is not written is a hole. 0 to let it
         grow.
+
+        Raises:
+            UnsafePath, Unwritable, TargetFull: as the class says.
         """
         parent, name = self._tree.place(path)
         try:
@@ -140,7 +150,11 @@ class TreeWriter:
             _close_written(fd, path)
 
     def discard(self, path: bytes) -> None:
-        """Removes a file, link or node of this restore that could not be delivered; gone already is fine."""
+        """Removes a file, link or node of this restore that could not be delivered; gone already is fine.
+
+        Raises:
+            UnsafePath, Unwritable, TargetFull: as the class says.
+        """
         parent, name = self._tree.place(path)
         try:
             os.unlink(name, dir_fd=parent)
@@ -150,7 +164,11 @@ class TreeWriter:
             raise unwritable(path, error) from without_path(error)
 
     def make_node(self, path: bytes, meta: Meta) -> list[Note]:
-        """Makes a link, FIFO or device with its metadata; a device that may not be made is a note."""
+        """Makes a link, FIFO or device with its metadata; a device that may not be made is a note.
+
+        Raises:
+            UnsafePath, Unwritable, TargetFull: as the class says.
+        """
         _require_kind(path, meta, "l", "p", "c", "b")
         parent, name = self._tree.place(path)
         try:

@@ -64,7 +64,12 @@ class ObjectReader:
         raise Unreadable(path, "is no object")
 
     def read(self, wanted: Wanted, sink: Sink) -> ReadItem:
-        """See Reader. What has replaced an object since it was listed is read in its place."""
+        """See Reader. What has replaced an object since it was listed is read in its place.
+
+        Raises:
+            Replaced: it became another while it was read, or while parts of it were backed up.
+            SourceError, StoreError: see `Bucket.read`.
+        """
         if not self._turn_to(wanted):
             self.expect([wanted])
         head, data = self._next()

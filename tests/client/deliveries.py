@@ -56,6 +56,7 @@ class ParcelMaker:
     chunks: list[ChunkInfo] = field(default_factory=list)
     payload: list[Buffer] = field(default_factory=list)
     pieces: list[Piece] = field(default_factory=list)
+    listing: bytes = b""
 
     def chunk(self, data: bytes, codec: int = 1) -> int:
         """Add a chunk; returns its number."""
@@ -82,7 +83,7 @@ class ParcelMaker:
         self.pieces.append(msgspec.structs.replace(plain, **changes))
 
     def table(self, snapshot: bytes = b"") -> ParcelTable:
-        return ParcelTable(tuple(self.chunks), tuple(self.pieces), b"", snapshot)
+        return ParcelTable(tuple(self.chunks), tuple(self.pieces), self.listing, snapshot)
 
 
 class Straight(FolderTarget):

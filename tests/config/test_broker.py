@@ -8,6 +8,7 @@ import pytest
 
 from config.broker import BrokerSettings, broker_url, check_broker, redis_arguments, tls_options
 from config.errors import ConfigError
+from config.settings import MonitorSettings, Settings
 
 
 @pytest.mark.parametrize(
@@ -115,3 +116,9 @@ def test_a_password_file_without_a_password_is_named(tmp_path: Path, content: st
         secret.write_text(content)
     with pytest.raises(ConfigError, match=r"password_file.*password"):
         broker_url(BrokerSettings(url="redis://localhost/0", password_file=str(secret)), "client")
+
+
+def test_passwords_are_not_in_what_a_debugger_prints() -> None:
+    broker = BrokerSettings(url="redis://me:hush@127.0.0.1/0", user="me")
+    assert "hush" not in repr(Settings(broker=broker, monitor=MonitorSettings(flower_password="hush")))
+    assert "me" in repr(broker)

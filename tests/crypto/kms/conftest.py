@@ -1,10 +1,15 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from crypto.kms import lock
 from crypto.kms.keystore import Keystore
+
+if TYPE_CHECKING:
+    from tests.aws.delivered import Customer
+    from tests.crypto.kms.aws_bench import Bench
 
 NOW_MS = 1_790_000_000_000
 DAY_MS = 24 * 60 * 60 * 1000
@@ -48,3 +53,26 @@ def cheap_argon2(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def passphrase() -> Callable[[], bytes]:
     return lambda: b"correct horse"
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Iterator[Bench]":
+    """AWS as it is delivered; made for the tests of its provider alone, because boto3 is slow to import."""
+    from tests.aws.server import FakeAws
+    from tests.crypto.kms.aws_bench import Bench
+
+    aws = FakeAws()
+    made = Bench(aws, monkeypatch, tmp_path)
+    yield made
+    made.sessions.close()
+    aws.close()
+
+
+@pytest.fixture
+def a(bench: "Bench") -> "Customer":
+    return bench.world.a
+
+
+@pytest.fixture
+def b(bench: "Bench") -> "Customer":
+    return bench.world.b
