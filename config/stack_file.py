@@ -52,7 +52,7 @@ def decode_line(line: bytes) -> StackInfo:
     """
     try:
         answer = msgspec.json.decode(line, type=StackInfo | StackFailure)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError("the embedded stack died while starting", remedy="see logs/stack.log") from error
     if isinstance(answer, StackFailure):
         raise ConfigError(answer.message, remedy=answer.remedy)

@@ -183,18 +183,19 @@ class ChunkStream:
 
     def _cut(self, *, final: bool) -> None:
         view, pos = self._view, self._pos
-        if self._open and self._hashed < self._base + pos:
-            # Bytes of the current file are about to leave the buffer.
-            self._hasher = self._hasher or blake3()
-            self._hasher.update(view[self._hashed - self._base : pos])
-            self._hashed = self._base + pos
         done = 0
         for offset, length in self._chunker.cut(view[:pos]):
             if not final and offset + length == pos:
                 break
-            self._starts.append(self._base + offset)
-            self._chunk(view[offset : offset + length])
             done = offset + length
+            if self._open and self._hashed < self._base + done:
+                # Bytes of the current file are about to leave the buffer: hashed with their chunk, which is then still
+                # in the processor's cache when it is named and sealed.
+                self._hasher = self._hasher or blake3()
+                self._hasher.update(view[self._hashed - self._base : done])
+                self._hashed = self._base + done
+            self._starts.append(self._base + offset)
+            self._chunk(view[offset:done])
         if done:
             view[: pos - done] = view[done:pos]
             self._base += done
