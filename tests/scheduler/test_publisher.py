@@ -50,7 +50,7 @@ def publisher(server: Server) -> Iterator[BrokerPublisher]:
 def messages(admin: redis.Redis, queue: str) -> list[tuple[str, Any, list[Any]]]:
     """Task, time of its end and arguments of what waits in a queue."""
     found = []
-    for raw in admin.lrange(queue, 0, -1):  # type: ignore[union-attr]
+    for raw in admin.lrange(queue, 0, -1):
         frame = json.loads(raw)
         arguments, *_ = json.loads(base64.b64decode(frame["body"]))
         found.append((frame["headers"]["task"], frame["headers"]["expires"], arguments))
@@ -82,7 +82,7 @@ def test_the_end_of_a_job_is_told_to_the_key_broker_and_stays_for_workers_that_l
     assert (name, expires, arguments) == (JOB_OVER, None, ["signed"])
     assert server.admin().get(over_key(JOB)) == b"signed"
     left = server.admin().ttl(over_key(JOB))
-    assert 0 < left <= TICKET_LIFETIME_MS // 1000  # type: ignore[operator]
+    assert 0 < left <= TICKET_LIFETIME_MS // 1000
 
 
 def test_a_status_and_a_letter_do_not_stay_for_ever(server: Server, publisher: BrokerPublisher) -> None:
@@ -92,8 +92,8 @@ def test_a_status_and_a_letter_do_not_stay_for_ever(server: Server, publisher: B
     admin = server.admin()
     assert admin.get(status_key(SCHEDULER)) == b"{}"
     assert admin.lrange(notes_list(JOB), 0, -1) == [b"one", b"two"]
-    assert 0 < admin.ttl(status_key(SCHEDULER)) <= STATUS_LIFE_S  # type: ignore[operator]
-    assert 0 < admin.pttl(notes_list(JOB)) <= LETTER_LIFE_MS  # type: ignore[operator]
+    assert 0 < admin.ttl(status_key(SCHEDULER)) <= STATUS_LIFE_S
+    assert 0 < admin.pttl(notes_list(JOB)) <= LETTER_LIFE_MS
 
 
 CALLS: dict[str, Callable[[BrokerPublisher], None]] = {

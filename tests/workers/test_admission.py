@@ -51,7 +51,7 @@ def test_a_ticket_for_anything_else_is_refused(
     worker: Working, changes: dict[str, object], error: type[StrongroomError]
 ) -> None:
     with pytest.raises(error):
-        admit(worker.process, *worker.texts(spec(worker), **changes))
+        admit(worker.process, *worker.texts(spec(worker), None, **changes))
 
 
 def test_only_an_enrolled_scheduler_issues_tickets(worker: Working) -> None:

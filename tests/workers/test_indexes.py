@@ -6,7 +6,6 @@ import pytest
 
 from config.home import Home
 from repository.access import VaultId
-from workers import indexes
 from workers.indexes import LOOK_EVERY_S, OPEN, LastLook, Recent, cache_folder
 
 
@@ -41,7 +40,7 @@ def test_vaults_of_two_tenants_are_two_things() -> None:
 
 def test_a_look_is_for_one_job_and_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(indexes.time, "monotonic", lambda: now)
+    monkeypatch.setattr("workers.indexes.time.monotonic", lambda: now)
     look = LastLook()
     assert look.is_due(b"")
     look.done(b"one")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from config.errors import StrongroomError
 from config.queues import UNWRAP
 from config.settings import Settings
 from crypto import canonical, job
@@ -124,9 +125,9 @@ def test_the_answer_to_another_request_is_none(asking: Asking, impatient: None) 
     earlier: list[bytes] = []
     answers = asking.outbox.push_answer
 
-    def keep(name: str, reply: bytes) -> None:
+    def keep(reply_list: str, reply: bytes) -> None:
         earlier.append(reply)
-        answers(name, reply)
+        answers(reply_list, reply)
 
     asking.outbox.push_answer = keep  # type: ignore[method-assign]
     asking.keys(GENERATE).create(asking.store, DEK, 1, GENERATE)
@@ -140,18 +141,39 @@ def test_the_answer_to_another_request_is_none(asking: Asking, impatient: None) 
         asking.keys(DECRYPT).dek(1)
 
 
+class Enough(Exception):
+    """What ends the waiting of a test."""
+
+
 def test_a_key_broker_that_is_silent_is_asked_again_and_its_requester_told(
-    asking: Asking, impatient: None
+    asking: Asking, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "DEADLINE_S", 60.0)
     asking.before = lambda _: False
     told: Told = []
+
+    def tell(error: StrongroomError, left_s: float) -> None:
+        told.append((error.message, left_s))
+        if len(told) == 2:
+            raise Enough
+
     keys = asking.keys(GENERATE)
-    keys.on_wait = lambda error, left_s: told.append((error.message, left_s))
-    with pytest.raises(KeyBrokerSilent) as silent:
+    keys.on_wait = tell
+    with pytest.raises(Enough):
         keys.create(asking.store, DEK, 1, GENERATE)
+    assert len(asking.asked) == 2
+    assert 0 < told[1][1] < told[0][1] < 60.0
+
+
+def test_a_key_broker_that_stays_silent_is_given_up(
+    asking: Asking, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "DEADLINE_S", 0.0)
+    asking.before = lambda _: False
+    with pytest.raises(KeyBrokerSilent) as silent:
+        asking.keys(GENERATE).create(asking.store, DEK, 1, GENERATE)
     assert "key-broker.log" in silent.value.remedy
-    assert len(asking.asked) == len(told) + 1 > 2
-    assert [left for _, left in told] == sorted((left for _, left in told), reverse=True)
+    assert len(asking.asked) == 1
 
 
 def test_a_key_that_the_customer_has_switched_off_goes_from_the_cache_at_once(asking: Asking) -> None:

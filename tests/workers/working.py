@@ -81,7 +81,7 @@ class Working:
 
     def job(self, about: Spec, **changes: object) -> Job:
         """An admitted one."""
-        return admit(self.process, *self.texts(about, **changes))
+        return admit(self.process, *self.texts(about, None, **changes))
 
     def send(self, task: str, *args: object, expires_s: float | None = None) -> None:
         """Remembers what would be woken."""
@@ -107,7 +107,8 @@ class Working:
     def notes(self, job: Job) -> list[notes.Note]:
         """What its requester was told."""
         found = []
-        for letter in self.server.admin().lrange(notes_list(job.id), 0, -1):  # type: ignore[union-attr]
+        for letter in self.server.admin().lrange(notes_list(job.id), 0, -1):
+            assert isinstance(letter, bytes)
             note = canonical.decode(notes.Letter, letter).note
             assert note is not None
             found.append(notes.read_note(self.registry, note, job.id, self.opening, now_ms()))

@@ -19,7 +19,7 @@ def plan(writing: Writing, session: BackupSession) -> list[tuple[object, ...]]:
     """Plan; returns fence and number of each segment that was woken."""
     before = len(writing.sent)
     make_plan(session, writing.reporter(session.job), NEVER_DAYS)
-    return [tuple(args[-2:]) for task, *args in writing.sent[before:] if task == BACKUP_SEGMENT]  # type: ignore[misc]
+    return [tuple(args[-2:]) for task, *args in writing.sent[before:] if task == BACKUP_SEGMENT]
 
 
 @pytest.fixture

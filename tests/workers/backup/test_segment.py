@@ -27,9 +27,12 @@ def items(folder: Path) -> list[WorkItem]:
 def describe(
     repo: Repo, wanted: list[WorkItem], parents: tuple[Manifest, ...] = (), index: ChunkIndex | None = None
 ) -> Outcome:
+    """One segment, whose packs are in the index from then on."""
     known = Index() if index is None else index
-    writer = SegmentWriter(repo.stream(known), FileReader(), known, parents, lambda *_: None)
-    return writer.describe(wanted)
+    stream = repo.stream(known)
+    found = SegmentWriter(stream, FileReader(), known, parents, lambda *_: None).describe(wanted)
+    repo.publish(stream.stored)
+    return found
 
 
 def files(outcome: Outcome) -> list[bytes]:
@@ -68,15 +71,14 @@ def test_where_nothing_can_be_described_there_is_no_manifest(repo: Repo, source:
 
 
 def test_what_has_the_same_stamp_is_not_read_and_all_else_is(repo: Repo, source: Path) -> None:
-    index = Index()
     wanted = items(source)
-    first = describe(repo, wanted, index=index)
+    first = describe(repo, wanted)
     assert first.manifest is not None
     (source / "two").unlink()  # it is not looked at, so that nobody misses it
     changed = [
         item if item.path.endswith((b"two", b"three")) else item_with(item, b"another") for item in wanted
     ]
-    again = describe(repo, changed, (first.manifest,), index)
+    again = describe(repo, changed, (first.manifest,), repo.loaded())
     assert files(again) == files(first)
     assert (again.errors, again.stats.files_kept, again.stats.chunks_new) == ([], 3, 0)
     assert again.stats.bytes_read == 3000, "the one with another stamp, which is as it was"

@@ -1,5 +1,7 @@
 """How far a worker runs ahead, by what scheduler and requester say at a real broker, and whose word counts."""
 
+from typing import Any
+
 import pytest
 
 from config.queues import HERE, LEFT, over_key, taken_key
@@ -19,7 +21,8 @@ def paced(reading: Reading, *, following: bool = True) -> tuple[Pace, Job]:
 
 
 def say(reading: Reading, job: Job, **said: bytes) -> None:
-    reading.server.admin().hset(taken_key(job.id), mapping={HERE: b"1", **said})  # type: ignore[arg-type]
+    words: dict[Any, Any] = {HERE: b"1", **said}
+    reading.server.admin().hset(taken_key(job.id), mapping=words)
 
 
 def over(reading: Reading, job: Job, by: Identity, of: bytes = b"") -> None:
@@ -47,7 +50,7 @@ def test_there_is_room_for_a_few_and_for_more_once_some_are_taken(
         if len(looks) == 3:
             say(reading, job, **{"0": b"1"})
 
-    monkeypatch.setattr(module.time, "sleep", take_one)
+    monkeypatch.setattr("workers.restore.pace.time.sleep", take_one)
     pace.make_room()
     assert len(looks) == 3
 
@@ -117,7 +120,7 @@ def test_who_takes_nothing_is_told_again_what_there_is(
         looks.append(seconds)
         say(reading, job, **{HERE: LEFT})
 
-    monkeypatch.setattr(module.time, "sleep", leave)
+    monkeypatch.setattr("workers.restore.pace.time.sleep", leave)
     with pytest.raises(RequesterGone):
         pace.make_room()
     assert reading.notes(job) == 2 * [notes.Parcel(0, number, 1) for number in range(AHEAD)]

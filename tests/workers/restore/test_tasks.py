@@ -8,6 +8,7 @@ from config.home import Home
 from config.queues import RESTORE, TASKS, queue_of_task
 from config.settings import Settings
 from workers.app import SealedApp
+from workers.duty import Duties
 from workers.restore import tasks
 from workers.role import RoleContext
 
@@ -17,7 +18,7 @@ def test_every_task_of_its_queue_is_served_and_no_other(
 ) -> None:
     added: list[str] = []
     served: list[tuple[SealedApp, tuple[Any, ...], dict[str, Any]]] = []
-    monkeypatch.setattr(tasks.Duties, "add", lambda _, name, *__: added.append(name))
+    monkeypatch.setattr(Duties, "add", lambda _, name, *__: added.append(name))
     monkeypatch.setattr(tasks, "serve", lambda app, *rest, **named: served.append((app, rest, named)))
     home = Home(tmp_path_factory.mktemp("home"))
     url = "redis+socket://restore:x@/nonexistent.sock?virtual_host=0"

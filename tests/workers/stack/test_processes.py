@@ -46,7 +46,7 @@ def ended(pid: int) -> int:
 
 
 def crash() -> None:
-    logging.basicConfig(force=True)
+    logging.basicConfig(force=True, stream=os.fdopen(2, "w", buffering=1))
     raise ValueError("/home/secret-path")
 
 
