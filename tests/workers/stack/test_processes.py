@@ -46,7 +46,7 @@ def ended(pid: int) -> int:
 
 
 def crash() -> None:
-    logging.basicConfig(force=True, stream=os.fdopen(2, "w", buffering=1))
+    logging.getLogger(processes.__name__).addHandler(logging.StreamHandler(os.fdopen(2, "w")))
     raise ValueError("/home/secret-path")
 
 
