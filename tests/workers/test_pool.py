@@ -28,7 +28,7 @@ def test_who_stops_the_pool(
     monkeypatch: pytest.MonkeyPatch, busy: bool, done: list[str], left_to_celery: int
 ) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(TaskPool, "on_stop", asked.append)
+    monkeypatch.setattr(TaskPool, "on_stop", lambda pool: asked.append(pool))
     monkeypatch.setattr(state, "active_requests", {object()} if busy else set())
     processes = Processes()
     pool = PromptPool.__new__(PromptPool)

@@ -41,10 +41,10 @@ def test_a_segment_is_described_once_and_reported_each_time(writing: Writing, pl
     run(writing, planned)
     repo, job = writing.repo, planned.job.id
     first = read_done(repo.store, repo.vault, repo.keys, layout.segment_id(job, 1, 0))
-    packs = repo.stored("packs/")
+    stored = repo.stored("")
     run(writing, planned)
     assert read_done(repo.store, repo.vault, repo.keys, layout.segment_id(job, 1, 0)) == first
-    assert repo.stored("packs/") == packs
+    assert repo.stored("") == stored
     (ref,) = first.refs
     entries = read_manifest(repo.store, repo.vault, repo.keys, ref).entries
     assert [entry.path.rpartition(b"/")[2] for entry in entries if entry.kind == "f"] == [b"file"]
