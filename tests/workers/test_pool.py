@@ -27,8 +27,8 @@ class Processes:
 def test_who_stops_the_pool(
     monkeypatch: pytest.MonkeyPatch, busy: bool, done: list[str], left_to_celery: int
 ) -> None:
-    asked: list[object] = []
-    monkeypatch.setattr(TaskPool, "on_stop", lambda pool: asked.append(pool))
+    asked: list[None] = []
+    monkeypatch.setattr(TaskPool, "on_stop", lambda _: asked.append(None))
     monkeypatch.setattr(state, "active_requests", {object()} if busy else set())
     processes = Processes()
     pool = PromptPool.__new__(PromptPool)
