@@ -63,15 +63,13 @@ types: setup-dev ## mypy --strict
 layers: setup-dev ## who may import whom
 	$(BIN)/lint-imports
 
-# Most of the whole installation's tests wait for something, so they run beside the others.
 unit: setup-dev ## the tests alone; ARGS='-k name' picks some
-	@if [ -n '$(ARGS)' ]; then exec $(BIN)/python -m pytest $(ARGS); fi; \
-	printf '%s\n' tests/e2e --ignore=tests/e2e | xargs -P 2 -I '{}' $(BIN)/python -m pytest -p no:cacheprovider '{}'
+	@$(BIN)/python -m $(if $(ARGS),pytest $(ARGS),tests.run)
 
 test-redis: setup-dev ## the broker's permissions and several hosts again, on an installed Redis 7 with TLS
 	@command -v redis-server >/dev/null || { echo 'test-redis needs redis-server 7 or newer on the PATH.' >&2; exit 1; }
 	REDIS_SERVER=$$(command -v redis-server) $(BIN)/python -m pytest tests/config/test_acl.py tests/e2e/test_several_hosts.py \
-		tests/e2e/test_silent_roles.py tests/e2e/test_start_refused.py $(ARGS)
+		tests/faults/test_silent_roles.py tests/faults/test_start_refused.py $(ARGS)
 
 compose-test: setup ## build docker-compose.yml's images, back up and restore through it, scale it, take it down (Docker)
 	$(BIN)/python -m deploy.compose.trial

@@ -15,6 +15,7 @@ from bench.programs.tool import Tool
 
 _PAUSE_S = 0.5
 Steps = Iterator[tuple[str, Result]]
+Act = Callable[[Tool, Path, int], Steps]
 
 
 @dataclass
@@ -73,9 +74,7 @@ class Bench:
             raise BenchError("measures Strongroom alone, which --tools leaves out")
         return Strongroom(self.installation)
 
-    def alternate(
-        self, case: str, tools: Sequence[Tool], act: Callable[[Tool, Path, int], Steps], rounds: int = 0
-    ) -> None:
+    def alternate(self, case: str, tools: Sequence[Tool], act: Act, rounds: int = 0) -> None:
         """Let the programs take turns, round by round, so that drift hits all alike; each round another begins.
 
         A program that fails is left out from then on.

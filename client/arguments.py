@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from client.errors import BadArgument, MissingPath
+from config.keep import read_tags
 from config.queues import is_host
 from crypto.job import MILLIONTHS, SnapshotFilter, Subset
 from repository.errors import StoreUnsupported
@@ -195,9 +196,12 @@ def snapshot_filter(
             "--host, --tag and --path choose among snapshots, and one is named",
             remedy=f"leave them out, or write {LATEST}",
         )
-    groups = tuple(tuple(text.split(",")) for text in tags)
-    if not all(all(group) for group in groups):
-        raise BadArgument("an empty tag", remedy="write --tag TAG, or --tag TAG,TAG for both together")
+    try:
+        groups = read_tags(tags)
+    except ValueError as error:
+        raise BadArgument(
+            "an empty tag", remedy="write --tag TAG, or --tag TAG,TAG for both together"
+        ) from error
     roots = tuple(_path_inside(path, "write --path /absolute/path, or a URI") for path in paths)
     return SnapshotFilter(tuple(hosts), groups, roots)
 

@@ -38,7 +38,7 @@ VERBS: Final = {
     "up": "Start the stack and keep it up.",
     "down": "Stop the stack that is kept up.",
     "status": "Show how the stack is.",
-    "schedule": "Show the schedules of config.toml.",
+    "schedule": "Show what recurs by config.toml.",
     "jobs": "Show the newest jobs.",
 }
 """Every verb with its line in the overview, which therefore needs no import."""

@@ -82,4 +82,25 @@ CONFIG_TOML: Final = """\
 # tags = ["nightly"]
 # host = ""                    # whose backup workers read the paths; empty: the vault's host, or any
 # catch_up = true              # a run that was missed is made up for, once
+
+# What stays of a vault's snapshots, again and again: `strongroom forget` without a person. As many as you like.
+# [[retention]]
+# name = "weekly"
+# vault = "documents"
+# cron = "0 5 * * 0"
+# timezone = "Europe/Berlin"   # of cron; the days, weeks, months and years that are kept are UTC's
+# hosts = []                   # which snapshots it is about, as --host, --tag and --path; empty: all
+# tags = ["nightly"]           # "a,b" for both together
+# paths = []
+# keep_last = 0                # at least one keep_ has to be there; "unlimited" keeps all of a kind
+# keep_hourly = 0
+# keep_daily = 7
+# keep_weekly = 5
+# keep_monthly = 12
+# keep_yearly = 0
+# keep_within = ""             # a span such as "30d" or "1y6m"
+# keep_tags = []               # what has one of these tags stays
+# prune = false                # whether to free afterwards what no snapshot needs, as `strongroom prune`
+# max_unused = 5.0             # percent that may stay unused then
+# catch_up = true
 """

@@ -117,7 +117,7 @@ def require_unused(home: Home, entry: VaultEntry) -> None:
         VaultInUse: says by what.
         SchedulerSilent, BrokerUnreachable and others: it cannot be told; see `client.job`.
     """
-    uses = {f"the schedule {each.name!r}" for each in load(home).schedules if each.vault == entry.name}
+    uses = {f"the schedule {each.name!r}" for each in load(home).recurring if each.vault == entry.name}
     if is_operators(home):
         with open_session(Installation.open(home)) as session:
             uses |= {

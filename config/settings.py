@@ -8,17 +8,14 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-from cronsim import CronSim, CronSimError
 
 from config.broker import BrokerSettings, check_broker, is_loopback
 from config.errors import ConfigError
 from config.home import Home
-from config.queues import HOST_PATTERN
+from config.schedules import Name, Recurring, Retention, Schedule, check_recurring
 from config.secret_files import first_line
 
 MAX_SETTINGS_BYTES = 1 << 20
@@ -33,10 +30,7 @@ Processes = Annotated[int, msgspec.Meta(ge=1, le=MAX_PROCESSES)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Timeout = Annotated[float, msgspec.Meta(gt=0, le=60)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 OptionalName = Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")]
-HostName = Annotated[str, msgspec.Meta(pattern=rf"^({HOST_PATTERN})?\Z")]
-SourcePath = Annotated[str, msgspec.Meta(pattern=r"^(/|s3://[^/])")]
 
 
 def cpu_count() -> int:
@@ -167,27 +161,6 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flower_client_ca_file: str = ""
 
 
-class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One named backup that recurs.
-
-    Attributes:
-        paths: absolute, or `s3://bucket/prefix?options`.
-        cron: five fields, read in `timezone`.
-        catch_up: whether a run that was missed is made up for, once.
-        host: the host that reads the paths; empty: the vault's, or any backup worker.
-    """
-
-    name: Name
-    vault: Name
-    paths: Annotated[tuple[SourcePath, ...], msgspec.Meta(min_length=1)]
-    cron: str
-    timezone: str = "UTC"
-    excludes: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    catch_up: bool = True
-    host: HostName = ""
-
-
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of one installation; every field has a default that works."""
 
@@ -200,6 +173,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delivery: DeliverySettings = msgspec.field(default_factory=DeliverySettings)
     monitor: MonitorSettings = msgspec.field(default_factory=MonitorSettings)
     schedules: tuple[Schedule, ...] = ()
+    retention: tuple[Retention, ...] = ()
+
+    @property
+    def recurring(self) -> tuple[Recurring, ...]:
+        """Schedules and retention, in this order."""
+        return (*self.schedules, *self.retention)
 
 
 _Section = TypeVar("_Section", bound=msgspec.Struct)
@@ -245,7 +224,7 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
     )
     check_broker(settings.broker)
     _check_monitor(settings.monitor)
-    _check_schedules(settings.schedules, str(home.settings_file))
+    check_recurring(settings.schedules, settings.retention, str(home.settings_file))
     return settings
 
 
@@ -322,25 +301,3 @@ def _check_monitor(monitor: MonitorSettings) -> None:
             "there is a password in monitor.flower_password and in monitor.flower_password_file",
             remedy="remove one of them",
         )
-
-
-def _check_schedules(schedules: tuple[Schedule, ...], where: str) -> None:
-    names: set[str] = set()
-    for schedule in schedules:
-        if schedule.name in names:
-            raise ConfigError(f"{where}: two schedules are named {schedule.name}", remedy="rename one")
-        names.add(schedule.name)
-        try:
-            CronSim(schedule.cron, datetime.now(UTC))
-        except CronSimError as error:
-            raise ConfigError(
-                f"{where}: schedules.{schedule.name}.cron: {schedule.cron!r}: {error}",
-                remedy="give five cron fields",
-            ) from error
-        try:
-            ZoneInfo(schedule.timezone)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ConfigError(
-                f"{where}: schedules.{schedule.name}.timezone: {schedule.timezone!r} is unknown",
-                remedy="use a name such as Europe/Berlin",
-            ) from error

@@ -41,6 +41,7 @@ from repository.objects import (
     MAX_SNAPSHOT,
     MAX_WORK,
     any_epoch,
+    open_data,
     open_object,
     parse,
     put_struct,
@@ -48,7 +49,7 @@ from repository.objects import (
 )
 from repository.pack import check_summary
 from repository.patch import MAX_DEPTH, base_ref, merge, own_part
-from repository.prunes import read_void
+from repository.prunes import open_void
 from repository.rules import check_not_empty, check_path, check_ref, check_snapshot, describe
 from repository.store import ReadStore, WriteStore
 
@@ -203,11 +204,15 @@ def read_snapshot(store: ReadStore, vault: VaultId, keys: KeyRing, snapshot_id: 
         UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: it is not to be trusted.
     """
     name = layout.snapshot_name(snapshot_id)
+    data = store.get(name, stored_limit(MAX_SNAPSHOT))
     try:
-        body = open_object(store, name, keys, any_epoch(vault, Kind.SNAPSHOT, snapshot_id), MAX_SNAPSHOT).body
+        body = open_data(data, name, keys, any_epoch(vault, Kind.SNAPSHOT, snapshot_id), MAX_SNAPSHOT).body
     except WrongObject:
-        if _is_void(store, vault, keys, snapshot_id):
-            raise SnapshotVoid(f"{name}: its job was over before it was committed") from None
+        if _is_void(data, vault, keys, snapshot_id):
+            raise SnapshotVoid(
+                f"{name}: its job was over, or unknown to a prune, before it was committed",
+                remedy="back up again: what is stored still is used again",
+            ) from None
         raise
     snapshot = parse(Snapshot, body, name, MAX_SNAPSHOT)
     if snapshot.id != snapshot_id:
@@ -244,9 +249,9 @@ def read_snapshots(
     return sorted(found, key=lambda snapshot: (snapshot.time_ns, snapshot.id))
 
 
-def _is_void(store: ReadStore, vault: VaultId, keys: KeyRing, snapshot_id: bytes) -> bool:
+def _is_void(data: bytes, vault: VaultId, keys: KeyRing, snapshot_id: bytes) -> bool:
     try:
-        read_void(store, vault, keys, snapshot_id)
+        open_void(data, vault, keys, snapshot_id)
     except FormatError:
         return False
     return True

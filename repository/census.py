@@ -41,7 +41,7 @@ _BESIDE: Final = 6
 """What is sorted beside the chunks takes so much less."""
 
 Place = tuple[int, int, int]
-"""Number of the pack, plain length of the chunk, flaw."""
+"""Number of the pack, plain or sealed length of the chunk as it was entered, flaw."""
 Use = tuple[int, int]
 """Key of the manifest, plain length of the chunk."""
 
@@ -129,6 +129,19 @@ class Census:
             self._chunks.add(
                 pack(chunk_id, _PLACE, number, raw, flaw_of(chunk_id, 0))
                 for chunk_id, _, _, raw, _ in RECORD.iter_unpack(records)
+            )
+
+    def add_sealed_places(self, number: int, records: bytes) -> None:
+        """The chunks in a pack, from its table, with their sealed lengths in the place of the plain ones.
+
+        Raises:
+            CacheUnusable: as `add_pack`.
+        """
+        pack = _CHUNK.pack
+        with _on_disk():
+            self._chunks.add(
+                pack(chunk_id, _PLACE, number, sealed, 0)
+                for chunk_id, _, sealed, _, _ in RECORD.iter_unpack(records)
             )
 
     def add_manifest(self, ids: Iterable[bytes]) -> None:

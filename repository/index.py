@@ -5,14 +5,17 @@ Python object per chunk. Chunk ids are keyed hashes, so their first bytes are as
 """
 
 import struct
+import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from crypto.header import Kind
 from repository import layout
 from repository.access import KeyRing, VaultId
-from repository.errors import ChunkMissing, ObjectDamaged, ObjectExists, RepositoryError
+from repository.errors import ChunkMissing, IndexTooLarge, ObjectDamaged, ObjectExists, RepositoryError
+from repository.listed import fail, read_listed
 from repository.manifest import IndexBody, PackSummary
 from repository.objects import MAX_INDEX, any_epoch, open_object, parse, put_struct
 from repository.pack import RECORD, check_summary
@@ -40,12 +43,11 @@ class Location(NamedTuple):
 
 
 class IndexedPack(NamedTuple):
-    """What the index knows of a pack itself; `first` is the number of its first record."""
+    """What the index knows of a pack itself."""
 
     id: bytes
     epoch: int
     size: int
-    first: int
 
 
 class ChunkIndex(Protocol):
@@ -100,9 +102,14 @@ class ChunkIndex(Protocol):
 
 
 class Index:
-    """All chunks that the index objects loaded so far name, in memory."""
+    """All chunks that the index objects loaded so far name, in memory.
 
-    def __init__(self) -> None:
+    Args:
+        most: records that may come from index objects.
+    """
+
+    def __init__(self, most: int = sys.maxsize) -> None:
+        self._most = most
         self._clear()
 
     def _clear(self) -> None:
@@ -153,21 +160,9 @@ class Index:
         pack = self._packs[self._pack_of[number]]
         return Location(pack.id, pack.epoch, offset, sealed, raw, codec)
 
-    def number_of(self, chunk_id: bytes) -> int:
-        """The number of the record that `locate` reads, -1 if there is none: packs are numbered through, in order."""
-        return self._find(chunk_id)
-
     def packs(self) -> Iterator[IndexedPack]:
         """Every pack known."""
         return iter(self._packs)
-
-    def table_of(self, number: int) -> PackSummary:
-        """The table of the pack that `packs` yields as `number`, counted from 0."""
-        pack = self._packs[number]
-        more = number + 1 < len(self._packs)
-        end = self._packs[number + 1].first if more else len(self._pack_of)
-        records = bytes(self._records[pack.first * RECORD.size : end * RECORD.size])
-        return PackSummary(pack.id, pack.epoch, pack.size, records)
 
     def knows_pack(self, pack_id: bytes) -> bool:
         """Whether the pack's table is in the index."""
@@ -216,7 +211,7 @@ class Index:
         check_summary(summary)
         self._known.add(summary.id)
         first = len(self._pack_of)
-        self._packs.append(IndexedPack(summary.id, summary.epoch, summary.size, first))
+        self._packs.append(IndexedPack(summary.id, summary.epoch, summary.size))
         count = len(summary.records) // RECORD.size
         self._records += summary.records
         self._pack_of.extend([len(self._packs) - 1] * count)
@@ -242,25 +237,22 @@ class Index:
 
         Raises:
             RepositoryError: an index object cannot be read, and there is no `on_damaged`.
+            IndexTooLarge: there are more records than may be; then there are none.
         """
         names = list(store.list(layout.INDEX))
         if not self._loaded.issubset(names) or struck.objects != self._struck:
             self._clear()
         self._struck = struck.objects
-        for name in names:
-            if name in self._loaded:
-                continue
-            try:
-                for summary in read_index(store, vault, keys, layout.id_of(name)):
-                    self._unindexed.pop(summary.id, None)
-                    if summary.id not in self._known and summary.id not in struck.packs:
-                        self.learn(summary)
-            except RepositoryError as error:
-                if on_damaged is None:
-                    raise
-                on_damaged(name, error)
-            else:
-                self._loaded.add(name)
+        read = partial(read_named, store, vault, keys)
+        for name, packs in read_listed(store, names, read, on_damaged or fail, self._loaded):
+            for summary in packs:
+                self._unindexed.pop(summary.id, None)
+                if summary.id not in self._known and summary.id not in struck.packs:
+                    self.learn(summary)
+            self._loaded.add(name)
+            if len(self) > self._most:
+                self._clear()
+                raise IndexTooLarge(f"the index of this vault has more than {self._most} chunks")
 
     def _find(self, chunk_id: bytes) -> int:
         slots = self._slots
@@ -347,6 +339,11 @@ def read_index(store: ReadStore, vault: VaultId, keys: KeyRing, index_id: bytes)
         except ObjectDamaged as error:
             raise ObjectDamaged(f"{name}: {error.message}") from error
     return packs
+
+
+def read_named(store: ReadStore, vault: VaultId, keys: KeyRing, name: str) -> list[PackSummary]:
+    """`read_index` of the object that has this name."""
+    return read_index(store, vault, keys, layout.id_of(name))
 
 
 def _grouped(packs: Iterable[PackSummary]) -> Iterator[list[PackSummary]]:

@@ -113,6 +113,16 @@ def job_prefix(job: bytes) -> str:
     return f"{JOBS}{_hex(job, ID)}/"
 
 
+def job_of(name: str) -> bytes | None:
+    """The job that a name below jobs/ belongs to, or None: somebody else put it there."""
+    digits = name.removeprefix(JOBS).partition("/")[0]
+    try:
+        job = bytes.fromhex(digits)
+    except ValueError:
+        return None
+    return job if len(job) == ID and name.startswith(job_prefix(job)) else None
+
+
 def plan_name(job: bytes) -> str:
     """Name of a job's plan.
 

@@ -137,11 +137,21 @@ class IndexBody(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
 
 
 class Doomed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What a prune may remove (a mark), or removes (a sweep): joined ids of packs (16 bytes) and manifests (24)."""
+    """What a prune removes: joined ids of packs (16 bytes) and manifests (24)."""
 
     time_ms: Count
     packs: bytes
     manifests: bytes
+
+
+class Marked(Doomed, frozen=True):
+    """What a prune may remove; and joined ids (16 bytes) of jobs.
+
+    `jobs` had working objects right before; `older` are prunes of which a mark was there, and whose mark this replaces.
+    """
+
+    jobs: bytes
+    older: bytes
 
 
 class Void(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

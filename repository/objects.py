@@ -105,7 +105,17 @@ def open_object(
         StrongroomError: the key ring has no key for the epoch.
     """
     # 1. No more bytes than the kind may have.
-    data = store.get(name, stored_limit(limit))
+    return open_data(store.get(name, stored_limit(limit)), name, keys, expected, limit, digest)
+
+
+def open_data(
+    data: bytes, name: str, keys: KeyRing, expected: Header, limit: int, digest: bytes | None = None
+) -> Opened:
+    """`open_object` of bytes that were read already, no more than the kind may have.
+
+    Raises:
+        UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged, StrongroomError: as `open_object`.
+    """
     # 2. The header is known, and of this vault, kind and id.
     header, start = check_header(data, name, expected)
     # 3. The bytes are those that a trusted object vouches for.

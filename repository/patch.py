@@ -11,7 +11,6 @@ from itertools import pairwise
 import msgspec
 
 from repository.errors import ObjectDamaged
-from repository.layout import CHUNK_ID
 from repository.manifest import BaseRef, Entry, EntryKey, Manifest, ManifestRef, StoredManifest
 from repository.rules import check_manifest, path_key
 
@@ -98,13 +97,6 @@ def merge(base: Manifest, patch: StoredManifest) -> Manifest:
         base.chunk_lengths + own.chunk_lengths,
         (patch.base, *base.bases),
     )
-
-
-def used_chunks(manifest: Manifest) -> list[bytes]:
-    """The ids of the chunks that entries refer to: of a manifest with bases, not all of its table."""
-    ids = manifest.chunk_ids
-    numbers = {number for entry in manifest.entries for number in entry.extents[::3]}
-    return [ids[number * CHUNK_ID : (number + 1) * CHUNK_ID] for number in sorted(numbers)]
 
 
 def _key(change: tuple[tuple[bytes, int], Entry | None]) -> tuple[bytes, int]:

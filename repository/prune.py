@@ -53,18 +53,22 @@ def decide(usage: Usage, max_unused: float, running: frozenset[bytes]) -> Decisi
         running: ids of the jobs that may be storing. Their manifests are left alone, and so is every pack that no
             index object names. That spares them being marked in vain; what keeps them safe is the sweep.
     """
-    packs = list(usage.packs())
     # An index object that names a pack which is lost would have backups rely on it.
-    doomed = usage.missing.union(pack.id for pack in packs if not pack.used)
+    doomed = set(usage.missing)
+    partial: list[PackUse] = []
+    used = 0
+    for pack in usage.packs():
+        used += pack.used
+        if not pack.used:
+            doomed.add(pack.id)
+        elif pack.used < pack.total:
+            partial.append(pack)
     if not running:
-        doomed |= usage.orphans()
+        doomed.update(usage.orphans())
     manifests = {
         each for each in usage.stored_manifests - usage.manifests if layout.parts_of(each)[0] not in running
     }
-    partial = sorted(
-        (pack for pack in packs if 0 < pack.used < pack.total), key=lambda pack: pack.used / pack.total
-    )
-    used = sum(pack.used for pack in packs)
+    partial.sort(key=lambda pack: pack.used / pack.total)
     unused = sum(pack.total - pack.used for pack in partial)
     repack: list[PackUse] = []
     moved = 0
@@ -90,7 +94,7 @@ def repack(
 ) -> Repacked:
     """Seal what is used of some packs again, into new ones, which no index object names yet.
 
-    A pack of which a chunk does not open is left as it is.
+    A pack of which a chunk does not open, or is not where its table says, is left as it is.
 
     Args:
         store: where the new packs go.
@@ -112,10 +116,10 @@ def repack(
         if summary is not None:
             written.append(summary)
 
-    for pack in packs:
+    for pack, found in usage.moves(packs):
         chunks = size = 0
-        whole = True
-        for got in fetcher.fetch_at(usage.used_of(pack)):
+        whole = found is not None
+        for got in fetcher.fetch_at(found or ()):
             if not isinstance(got, Fetched):
                 damaged += 1
                 whole = False

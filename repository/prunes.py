@@ -6,14 +6,23 @@ job writes too late may name such a pack, and must not be believed. docs/archite
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
-from crypto.header import Header, Kind
+from crypto.header import Kind
 from repository import layout
 from repository.access import KeyRing, VaultId
 from repository.errors import ObjectDamaged, ObjectExists, ObjectMissing, StoreUnreachable
-from repository.manifest import Doomed, Void
-from repository.objects import MAX_PRUNE, MAX_VOID, any_epoch, open_object, parse, put_struct
+from repository.manifest import Doomed, Marked, Void
+from repository.objects import (
+    MAX_PRUNE,
+    MAX_VOID,
+    any_epoch,
+    open_data,
+    open_object,
+    parse,
+    put_struct,
+    stored_limit,
+)
 from repository.store import ReadStore, WriteStore
 
 MOST_PACKS: Final = 2_000_000
@@ -21,12 +30,28 @@ MOST_MANIFESTS: Final = 1_000_000
 """One prune names no more; the next one finds the rest."""
 _LOOKS: Final = 8
 
+D = TypeVar("D", bound=Doomed)
+
 
 class Names(NamedTuple):
     """Packs and manifests by their ids."""
 
     packs: frozenset[bytes]
     manifests: frozenset[bytes]
+
+
+class Mark(NamedTuple):
+    """What a prune may remove.
+
+    Attributes:
+        names: of that.
+        jobs: those that may have relied on it before: they had working objects.
+        older: prunes that had marked before and came to nothing; what their marks name and nobody needs is in `names`.
+    """
+
+    names: Names
+    jobs: frozenset[bytes]
+    older: frozenset[bytes]
 
 
 class Struck(NamedTuple):
@@ -47,16 +72,27 @@ NOTHING_STRUCK: Final = Struck()
 
 
 def write_mark(
-    store: WriteStore, vault: VaultId, keys: KeyRing, epoch: int, prune: bytes, time_ms: int, names: Names
+    store: WriteStore,
+    vault: VaultId,
+    keys: KeyRing,
+    epoch: int,
+    prune: bytes,
+    time_ms: int,
+    names: Names,
+    *,
+    older: Iterable[bytes] = (),
 ) -> None:
-    """Say what a prune may remove; once, whatever an attempt of it that comes late has found.
+    """Say what a prune may remove, and who was at work then; once, whatever an attempt that comes late has found.
 
     Raises:
         ObjectExists: another attempt has said so.
         StoreError: see `repository.objects`.
     """
+    # Listed before the mark is there: a job that begins later looks at it, and must not be called off.
+    jobs = {job for job in map(layout.job_of, store.list(layout.JOBS)) if job is not None}
+    body = Marked(time_ms, _joined(names.packs), _joined(names.manifests), _joined(jobs), _joined(older))
     header = vault.header(Kind.MARK, epoch, prune)
-    _write(store, layout.mark_name(prune), keys, header, time_ms, names)
+    put_struct(store, layout.mark_name(prune), keys.dek(epoch), header, body, MAX_PRUNE)
 
 
 def write_sweep(
@@ -69,17 +105,21 @@ def write_sweep(
         StoreError: see `repository.objects`.
     """
     header = vault.header(Kind.SWEEP, epoch, prune)
-    _write(store, layout.sweep_name(prune), keys, header, time_ms, names)
+    body = Doomed(time_ms, _joined(names.packs), _joined(names.manifests))
+    put_struct(store, layout.sweep_name(prune), keys.dek(epoch), header, body, MAX_PRUNE)
 
 
-def read_mark(store: ReadStore, vault: VaultId, keys: KeyRing, prune: bytes) -> Names:
-    """What a prune may remove.
+def read_mark(store: ReadStore, vault: VaultId, keys: KeyRing, prune: bytes) -> Mark:
+    """What a prune may remove, and who was at work when that was found.
 
     Raises:
         ObjectMissing, StoreError: from the store.
         UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: it is not to be trusted.
     """
-    return _read(store, vault, keys, layout.mark_name(prune))[1]
+    name = layout.mark_name(prune)
+    marked = _open(Marked, store, vault, keys, name)
+    jobs, older = (_split(ids, layout.ID, name) for ids in (marked.jobs, marked.older))
+    return Mark(_names(marked, name), jobs, older)
 
 
 def read_sweep(store: ReadStore, vault: VaultId, keys: KeyRing, prune: bytes) -> Names:
@@ -89,7 +129,8 @@ def read_sweep(store: ReadStore, vault: VaultId, keys: KeyRing, prune: bytes) ->
         ObjectMissing, StoreError: from the store.
         UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: it is not to be trusted.
     """
-    return _read(store, vault, keys, layout.sweep_name(prune))[1]
+    name = layout.sweep_name(prune)
+    return _names(_open(Doomed, store, vault, keys, name), name)
 
 
 def sweeps(store: ReadStore, vault: VaultId, keys: KeyRing) -> Iterator[tuple[str, int, Names]]:
@@ -100,7 +141,8 @@ def sweeps(store: ReadStore, vault: VaultId, keys: KeyRing) -> Iterator[tuple[st
     """
     for name in list(store.list(layout.PRUNES)):
         if layout.prune_of(name)[1]:
-            yield name, *_read(store, vault, keys, name)
+            swept = _open(Doomed, store, vault, keys, name)
+            yield name, swept.time_ms, _names(swept, name)
 
 
 def read_struck(
@@ -126,7 +168,7 @@ def read_struck(
         if known.objects == frozenset(wanted):
             return known
         try:
-            found = [_read(store, vault, keys, name)[1] for name in wanted]
+            found = [_names(_open(_kind(name), store, vault, keys, name), name) for name in wanted]
         except ObjectMissing:
             # A mark that is gone since was listed before the sweep that follows it: look again.
             if frozenset(wanted) <= frozenset(store.list(layout.PRUNES)):
@@ -163,22 +205,36 @@ def read_void(store: ReadStore, vault: VaultId, keys: KeyRing, snapshot: bytes) 
     Raises:
         ObjectMissing, StoreError, UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: there is none.
     """
+    data = store.get(layout.snapshot_name(snapshot), stored_limit(MAX_VOID))
+    return open_void(data, vault, keys, snapshot)
+
+
+def open_void(data: bytes, vault: VaultId, keys: KeyRing, snapshot: bytes) -> Void:
+    """The void that was read in the place of a snapshot.
+
+    Raises:
+        UnknownFormat, VaultMismatch, WrongObject, ObjectDamaged: it is none.
+    """
     name = layout.snapshot_name(snapshot)
-    body = open_object(store, name, keys, any_epoch(vault, Kind.VOID, snapshot), MAX_VOID).body
+    if len(data) > stored_limit(MAX_VOID):
+        raise ObjectDamaged(f"{name}: it is too large for a void")
+    body = open_data(data, name, keys, any_epoch(vault, Kind.VOID, snapshot), MAX_VOID).body
     return parse(Void, body, name, MAX_VOID)
 
 
-def _write(store: WriteStore, name: str, keys: KeyRing, header: Header, time_ms: int, names: Names) -> None:
-    body = Doomed(time_ms, _joined(names.packs), _joined(names.manifests))
-    put_struct(store, name, keys.dek(header.epoch), header, body, MAX_PRUNE)
+def _kind(name: str) -> type[Doomed]:
+    return Doomed if layout.prune_of(name)[1] else Marked
 
 
-def _read(store: ReadStore, vault: VaultId, keys: KeyRing, name: str) -> tuple[int, Names]:
+def _open(kind: type[D], store: ReadStore, vault: VaultId, keys: KeyRing, name: str) -> D:
     prune, is_sweep = layout.prune_of(name)
     expected = any_epoch(vault, Kind.SWEEP if is_sweep else Kind.MARK, prune)
-    doomed = parse(Doomed, open_object(store, name, keys, expected, MAX_PRUNE).body, name, MAX_PRUNE)
-    packs = _split(doomed.packs, layout.ID, name)
-    return doomed.time_ms, Names(packs, _split(doomed.manifests, layout.SEGMENT_ID, name))
+    body = open_object(store, name, keys, expected, MAX_PRUNE).body
+    return parse(kind, body, name, MAX_PRUNE)
+
+
+def _names(doomed: Doomed, name: str) -> Names:
+    return Names(_split(doomed.packs, layout.ID, name), _split(doomed.manifests, layout.SEGMENT_ID, name))
 
 
 def _joined(ids: Iterable[bytes]) -> bytes:

@@ -33,6 +33,10 @@ def unheard(error: RepositoryError, left_s: float) -> None:
     """An OnWait: nobody is told."""
 
 
+def anyway() -> None:
+    """A `RetryPolicy.require` that never minds."""
+
+
 def is_retryable(error: BaseException) -> bool:
     """Whether the same call may succeed later without anybody acting."""
     return isinstance(error, RETRYABLE)
@@ -50,17 +54,21 @@ class RetryPolicy:
     jitter: Callable[[float], float] = field(default=lambda bound: random.uniform(0.0, bound))  # noqa: S311
     on_wait: OnWait = unheard
     """Told once for each call that is tried for longer than `TELL_AFTER_S`."""
+    require: Callable[[], None] = anyway
+    """Asked before each attempt, also the first; what it raises ends the call."""
 
     def run(self, call: Callable[[int], T]) -> T:
         """Run `call(attempt)`, attempt counted from 0, until it succeeds or the deadline would pass.
 
         Raises:
             RepositoryError: the last one, at once if it is permanent.
+            StrongroomError: what `require` raises.
         """
         begun = self.clock()
         end = begun + self.deadline_s
         attempt, told = 0, False
         while True:
+            self.require()
             try:
                 return call(attempt)
             except RETRYABLE as error:

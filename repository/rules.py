@@ -17,8 +17,9 @@ MAX_OFFSET = (1 << 63) - 1
 _DIGEST = blake3().digest_size
 _ONE = 3
 """Numbers of an extent."""
-_LAWFUL = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[^/\0]+)+\Z|/\Z").match
-"""A name after each slash that is not empty, "." or ".."; or the root alone. Asked of every path of a snapshot."""
+_LAWFUL = re.compile(rb"(?:/(?:[^./\0]|\.(?!\.?(?:/|\Z)))[^/\0]*+)++\Z|/\Z").match
+"""A name after each slash that is not empty, "." or ".."; or the root alone. Asked of every path of a snapshot, so
+it looks ahead only at a dot, and takes nothing back."""
 
 
 def path_key(path: bytes) -> bytes:

@@ -5,6 +5,7 @@ measured, and waiting for a turn is no part of what the store took.
 """
 
 import os
+from collections.abc import Callable
 
 from config.settings import StoreSettings
 from repository.directory import DirectoryPruner, DirectoryReader, DirectoryWriter
@@ -12,7 +13,15 @@ from repository.handover import HandoverPruner, HandoverWriter
 from repository.limit import LimitedPruner, LimitedReader, LimitedWriter, limits_of
 from repository.measure import MeasuredPruner, MeasuredReader, MeasuredWriter, Meter
 from repository.place import FolderPlace, parse_place
-from repository.retry import OnWait, RetryingPruner, RetryingReader, RetryingWriter, RetryPolicy, unheard
+from repository.retry import (
+    OnWait,
+    RetryingPruner,
+    RetryingReader,
+    RetryingWriter,
+    RetryPolicy,
+    anyway,
+    unheard,
+)
 from repository.store import PruneStore, ReadStore, WriteStore
 
 _DEFAULTS = StoreSettings()
@@ -61,12 +70,14 @@ def open_writer(
     create: bool = False,
     handover: bool = False,
     on_wait: OnWait = unheard,
+    require: Callable[[], None] = anyway,
 ) -> WriteStore:
     """A store that can be read and added to.
 
     Args:
         handover: in a folder, nothing has to last (`repository.handover`). Nothing is read back, so that a role that
             delivers needs no right to: after a lost answer the name is taken.
+        require: asked before each request to the store, also when one is made again; what it raises ends the call.
         create: for `init` only: make a missing folder; look whether the bucket can hold a vault.
 
     Raises:
@@ -75,7 +86,7 @@ def open_writer(
         StoreMissing: there is no such bucket; only told with `create`.
         StoreDenied: the folder cannot be made.
     """
-    policy = RetryPolicy(deadline_s=settings.deadline_s, on_wait=on_wait)
+    policy = RetryPolicy(deadline_s=settings.deadline_s, on_wait=on_wait, require=require)
     place = parse_place(uri)
     store: WriteStore
     if isinstance(place, FolderPlace):

@@ -7,8 +7,8 @@ by nobody else.
 """
 
 from bisect import bisect_right
-from typing import NamedTuple
 
+import msgspec
 from blake3 import blake3
 
 from crypto.chunkid import ChunkIds
@@ -25,7 +25,7 @@ _LOW = 64 << 10
 """Less space than this is not worth another read: cut first."""
 
 
-class Mark(NamedTuple):
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """Where a file is in the stream: positions in bytes, and BLAKE3 of what is between them (32 bytes)."""
 
     start: int
@@ -165,11 +165,14 @@ class ChunkStream:
 
     def extents(self, mark: Mark) -> list[int]:
         """Flat (chunk number, offset in the chunk, length) triples of a file, in order; after `finish` only."""
-        found: list[int] = []
         at = mark.start
         if at == mark.end:
-            return found
+            return []
         number = bisect_right(self._starts, at) - 1
+        start = self._starts[number]
+        if mark.end <= start + self.chunks[number][1]:
+            return [number, at - start, mark.end - at]  # as nearly all files are
+        found: list[int] = []
         while at < mark.end:
             start = self._starts[number]
             stop = min(mark.end, start + self.chunks[number][1])

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from blake3 import blake3
@@ -12,8 +13,9 @@ from repository import layout
 from repository.access import KeyRing, VaultId
 from repository.catalog import is_damage, manifests_ahead, read_manifest, read_snapshot
 from repository.census import Census
-from repository.errors import FormatError, ObjectMissing, RepositoryError
-from repository.index import OnDamaged, read_index
+from repository.errors import FormatError, ObjectMissing, RepositoryError, SnapshotVoid
+from repository.index import OnDamaged, read_named
+from repository.listed import read_listed
 from repository.manifest import Manifest, ManifestRef, PackSummary, Snapshot
 from repository.store import ReadStore
 from repository.walk import Walk
@@ -62,21 +64,34 @@ class Keyed:
 def indexed_packs(
     subject: Subject, names: Sequence[str], walk: Walk, on_damaged: OnDamaged
 ) -> Iterator[tuple[str, list[PackSummary]]]:
-    """The names of index objects and their packs, one object in memory at a time.
+    """The names of index objects and their packs, one object in memory at a time; see `repository.listed`.
 
     Raises:
         StoreError: the store does not answer.
     """
-    for name in names:
-        try:
-            yield name, read_index(*subject, layout.id_of(name))
-        except (FormatError, ObjectMissing) as error:
-            on_damaged(name, error)
+
+    def tell(name: str, error: RepositoryError) -> None:
+        if not isinstance(error, FormatError | ObjectMissing):
+            raise error
+        on_damaged(name, error)
+        walk.did()
+
+    for found in read_listed(subject.store, names, partial(read_named, *subject), tell):
+        yield found
         walk.did()
 
 
-def snapshots(subject: Subject, names: Sequence[str], on_damaged: OnDamaged) -> Iterator[Snapshot]:
+def snapshots(
+    subject: Subject,
+    names: Sequence[str],
+    on_damaged: OnDamaged,
+    on_void: Callable[[bytes], None] = lambda _: None,
+) -> Iterator[Snapshot]:
     """The snapshots of these names, one in memory at a time.
+
+    Args:
+        on_damaged: told the name and the error of each that cannot be used.
+        on_void: told the id of each that there is none of, nor will be.
 
     Raises:
         StoreError: the store does not answer.
@@ -84,6 +99,8 @@ def snapshots(subject: Subject, names: Sequence[str], on_damaged: OnDamaged) -> 
     for name in names:
         try:
             found = read_snapshot(*subject, layout.id_of(name))
+        except SnapshotVoid:
+            on_void(layout.id_of(name))
         except (FormatError, ObjectMissing) as error:
             if is_damage(subject.store, name, error):
                 on_damaged(name, error)

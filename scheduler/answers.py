@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from config.settings import Schedule
+from config.schedules import Recurring, Retention
+from crypto.job import BACKUP, FORGET
 from crypto.registry import Enrolled, Registry
-from scheduler import schedules, verdicts
+from scheduler import slots, verdicts
 from scheduler.errors import Refused
 from scheduler.lifecycle import WAITING, Job
 from scheduler.parts import Parts
@@ -32,11 +33,12 @@ def answer(parts: Parts, registry: Registry, operator: Enrolled, about: str, now
         everybodys = {vault.name for vault in registry.vaults}
         # Who may see all vaults also sees what names none: a slip of the pen would otherwise mean no backups, silently.
         astray = operator.vaults is None
+        recurring: tuple[Recurring, ...] = (*parts.schedules, *parts.retention)
         return msgspec.json.encode(
             [
-                _schedule(parts, schedule, now_ms, known=schedule.vault in everybodys)
-                for schedule in parts.schedules
-                if schedule.vault in names.values() or (astray and schedule.vault not in everybodys)
+                _schedule(parts, each, now_ms, known=each.vault in everybodys)
+                for each in recurring
+                if each.vault in names.values() or (astray and each.vault not in everybodys)
             ]
         )
     if about == "jobs":
@@ -46,18 +48,25 @@ def answer(parts: Parts, registry: Registry, operator: Enrolled, about: str, now
     )
 
 
-def _schedule(parts: Parts, schedule: Schedule, now_ms: int, *, known: bool) -> dict[str, Any]:
-    last = parts.ledger.last_of(schedule.name)
+def _schedule(parts: Parts, recurring: Recurring, now_ms: int, *, known: bool) -> dict[str, Any]:
+    last = parts.ledger.last_of(recurring.name)
+    prune = parts.ledger.follower(last) if last else None
+    policy = recurring if isinstance(recurring, Retention) else None
     return {
-        "name": schedule.name,
-        "vault": schedule.vault,
-        "paths": list(schedule.paths),
-        "cron": schedule.cron,
-        "timezone": schedule.timezone,
-        "tags": list(schedule.tags),
+        "name": recurring.name,
+        "kind": FORGET if policy else BACKUP,
+        "prune": policy is not None and policy.prune,
+        "vault": recurring.vault,
+        "paths": list(recurring.paths),
+        "cron": recurring.cron,
+        "timezone": recurring.timezone,
+        "tags": list(recurring.tags),
         "last": last.slot_ms if last else None,
         "last_state": _state(last) if last else None,
-        "next": schedules.next_slot(schedule, now_ms) if known else None,
+        "last_code": verdicts.code_of(last) if last else "",
+        "prune_state": _state(prune) if prune else None,
+        "prune_code": verdicts.code_of(prune) if prune else "",
+        "next": slots.next_slot(recurring, now_ms) if known else None,
         "problem": None if known else "there is no such vault",
     }
 

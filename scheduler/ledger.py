@@ -61,10 +61,10 @@ _SELECT = f"SELECT {_COLUMNS} FROM jobs"  # noqa: S608
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """Up to when a schedule's slots are dealt with."""
+    """Up to when the slots of a schedule, or of a retention, are dealt with."""
 
     rule: str
-    """The schedule's cron and time zone as they were then."""
+    """What it was then (`scheduler.slots.rule`)."""
     mark_ms: int
 
 
@@ -159,6 +159,22 @@ class Ledger:
         found = self._jobs("schedule = ? ORDER BY slot_ms DESC", (schedule,), 1)
         return found[0] if found else None
 
+    def is_running(self, schedule: str) -> bool:
+        """Whether a job of a schedule is unfinished."""
+        # The plus keeps SQLite from walking all that the schedule ever did: few jobs are unfinished.
+        return bool(self._jobs("finished_ms = 0 AND +schedule = ?", (schedule,), 1))
+
+    def of_slot(self, schedule: str, slot_ms: int) -> Job | None:
+        """The job of one slot of a schedule."""
+        found = self._jobs("schedule = ? AND slot_ms = ?", (schedule, slot_ms), 1)
+        return found[0] if found else None
+
+    def follower(self, job: Job) -> Job | None:
+        """The job without a slot that was made for the same schedule after `job`, if there is one."""
+        where = "schedule = ? AND slot_ms IS NULL AND rowid > (SELECT rowid FROM jobs WHERE id = ?) ORDER BY rowid"
+        found = self._jobs(where, (job.schedule, job.id), 1)
+        return found[0] if found else None
+
     def others(self, job: Job, kinds: Sequence[str], heard_since_ms: int | None = None) -> bool:
         """Whether there are other unfinished jobs of these kinds in its queue (that were heard of lately)."""
         places = ", ".join("?" for _ in kinds)
@@ -207,6 +223,15 @@ class Ledger:
         """How many jobs are in each state."""
         with _translated():
             return dict(self._db.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall())
+
+    def scheduled_counts(self) -> dict[str, dict[str, int]]:
+        """The same of those that nobody asked for but a schedule, for each kind."""
+        query = "SELECT kind, state, count(*) FROM jobs WHERE schedule IS NOT NULL GROUP BY kind, state"
+        counts: dict[str, dict[str, int]] = {}
+        with _translated():
+            for kind, state, count in self._db.execute(query):
+                counts.setdefault(kind, {})[state] = count
+        return counts
 
     def first_time(self, job: bytes, report: bytes) -> bool:
         """Remember a report's id; False when it was there already."""

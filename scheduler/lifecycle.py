@@ -64,7 +64,9 @@ class Job(msgspec.Struct, frozen=True, array_like=True):
     stack: bytes
     """Whose broker it waits on; see `scheduler.stacks`."""
     schedule: str | None
+    """Of the settings: the schedule or the retention that asked for it."""
     slot_ms: int | None
+    """Which of its slots this is; None also of the prune that follows the forget of a slot."""
     created_ms: int
     sealed_spec: bytes
     """Sealed to the workers; empty once the job has ended."""
@@ -131,6 +133,11 @@ def upkeep(
         lease_until_ms=now_ms + CLAIM_MS,
         ticket_until_ms=now_ms + TICKET_LIFETIME_MS,
     )
+
+
+def scheduled(job: Job, schedule: str, slot_ms: int | None = None, host: str = "") -> Job:
+    """The scheduler's own `job` as one that a schedule asked for: it goes on when its stack is gone."""
+    return msgspec.structs.replace(job, detached=True, schedule=schedule, slot_ms=slot_ms, host=host)
 
 
 def claim(job: Job, now_ms: int) -> Job:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from config.settings import Schedule
+from config.schedules import Retention, Schedule
 from crypto.identity import Identity
 from crypto.registry import Registry
 from scheduler.ledger import Ledger
@@ -53,7 +53,7 @@ class Parts:
         publisher: to the broker of this stack.
         stack: id of the broker that jobs wait on, 16 bytes; schedulers on one broker share it.
         one_shot: whether the stack lives only as long as one command: it then takes on no work but that command's.
-        schedules: of the settings.
+        schedules, retention: of the settings.
         hostname: of the machine whose files the schedules name.
     """
 
@@ -64,4 +64,5 @@ class Parts:
     stack: bytes
     one_shot: bool
     schedules: tuple[Schedule, ...]
+    retention: tuple[Retention, ...]
     hostname: str

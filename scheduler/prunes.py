@@ -23,8 +23,9 @@ from scheduler.turns import may_sweep, waits_in_vain
 
 logger = logging.getLogger(__name__)
 
-LATE_MS: Final = 2 * 24 * 60 * 60 * 1000
-"""A worker of a job that ended longer ago has neither ticket nor key: it commits nothing."""
+LATE_MS: Final = 2 * TICKET_LIFETIME_MS
+"""A worker of a job that ended longer ago commits nothing: before each request to the store it looks whether its ticket
+has expired (`workers/backup/session.py`), which was issued before the end. Twice that time, for clocks that differ."""
 MOST_ENDED: Final = 4000
 
 
@@ -40,11 +41,8 @@ def require_known(ledger: Ledger, vault: bytes, now_ms: int) -> None:
     init = ledger.latest(INIT, vault)
     seen = init is not None and init.state == DONE
     if not seen and (oldest is None or now_ms - oldest < TICKET_LIFETIME_MS):
-        raise Refused(
-            "too-soon",
-            "this scheduler does not know for long enough who works on the vault",
-            remedy="back up, and prune six hours later; prune only where all backups of the vault are scheduled",
-        )
+        message, remedy = verdicts.TOO_SOON_WORDS
+        raise Refused(verdicts.TOO_SOON, message, remedy=remedy)
 
 
 def prepared(ledger: Ledger, vault: bytes, spec: PruneSpec) -> PruneSpec:

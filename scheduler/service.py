@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from crypto.job import BACKUP
-from scheduler import locks, prunes, reaper, reports, schedules, stacks, submit, tidy
+from crypto.job import BACKUP, FORGET
+from scheduler import locks, prunes, reaper, reports, retention, schedules, stacks, submit, tidy
 from scheduler.errors import Dropped
 from scheduler.lifecycle import DONE
 from scheduler.parts import Parts
@@ -88,6 +88,8 @@ class Scheduler:
             return
         if job.state == DONE and job.kind == BACKUP:
             self._while_reachable(lambda: tidy.tidy(self._parts, self._parts.registry(), now_ms))
+        if job.state == DONE and job.kind == FORGET and not self._parts.one_shot:
+            self._while_reachable(lambda: retention.prune_due(self._parts, self._parts.registry(), now_ms))
         if job.over or job.barrier > 0:
             self._while_reachable(lambda: prunes.advance(self._parts, self._parts.registry(), now_ms))
 
@@ -106,9 +108,14 @@ class Scheduler:
                 self._parts.ledger.forget_jobs(now_ms - KEEP_JOBS_MS)
 
     def status(self) -> bytes:
-        """The counters and the number of jobs in each state, as JSON."""
+        """The counters and the number of jobs in each state, as JSON; `scheduled`: of those that a schedule asked for.
+
+        Numbers alone: whoever can look into the broker reads them.
+        """
+        ledger = self._parts.ledger
         return msgspec.json.encode(
-            msgspec.to_builtins(self._counters) | {"jobs": self._parts.ledger.counts()}
+            msgspec.to_builtins(self._counters)
+            | {"jobs": ledger.counts(), "scheduled": ledger.scheduled_counts()}
         )
 
     def _drive(self, now_ms: int) -> None:
@@ -116,6 +123,8 @@ class Scheduler:
         prunes.advance(self._parts, registry, now_ms)
         reaper.reap(self._parts, registry, now_ms)
         if not self._parts.one_shot:
+            # What follows a run comes before the next one.
+            retention.prune_due(self._parts, registry, now_ms)
             schedules.dispatch_due(self._parts, registry, now_ms)
             locks.extend_due(self._parts, registry, now_ms)
         tidy.tidy(self._parts, registry, now_ms)

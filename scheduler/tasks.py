@@ -34,6 +34,7 @@ def run(context: RoleContext) -> None:
             stack=stack_id(context.broker_url, external=bool(context.settings.broker.url)),
             one_shot=context.one_shot,
             schedules=context.settings.schedules,
+            retention=context.settings.retention,
             hostname=socket.gethostname(),
         )
     )

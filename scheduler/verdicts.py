@@ -18,6 +18,11 @@ logger = logging.getLogger(__name__)
 UNKNOWN: Final = "unknown"
 VAULT_UNKNOWN: Final = "vault-unknown"
 NO_STACK: Final = "no-stack"
+TOO_SOON: Final = "too-soon"
+TOO_SOON_WORDS: Final = (
+    "this scheduler does not know for long enough who works on the vault",
+    "back up, and prune six hours later; prune only where all backups of the vault are scheduled",
+)
 
 _FAILURES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -35,6 +40,7 @@ _FAILURES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "a backup of this vault, or a restore, waits for its stack, and may need what would be removed",
             "run `strongroom up`, and prune when it has ended: see `strongroom jobs`",
         ),
+        TOO_SOON: TOO_SOON_WORDS,
         VAULT_UNKNOWN: ("the job's vault is no longer registered", "attach the vault again"),
     }
 )

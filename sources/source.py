@@ -27,6 +27,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Final, Literal, NamedTuple, Protocol, Self
 
+import msgspec
+
 from config.errors import StrongroomError
 from sources.patterns import Patterns
 
@@ -65,7 +67,7 @@ class Found(NamedTuple):
     stamp: bytes
 
 
-class ReadItem(NamedTuple):
+class ReadItem(msgspec.Struct, frozen=True, gc=False):
     """What a read or a description found.
 
     `stamp`: as in `Found`, taken before the first byte was read; never equal to any other when the thing
@@ -83,7 +85,7 @@ class ReadItem(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-class Wanted(NamedTuple):
+class Wanted(msgspec.Struct, frozen=True, gc=False):
     """Content that is to be read: `length` bytes from `offset`, or all of it (None), of what a walk found."""
 
     path: bytes

@@ -5,14 +5,13 @@ What it sends is a generator's blocks, so a test can pause between any two bytes
 
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-MAX_HEAD = 64 << 10
+from tests.listener import MAX_HEAD, Listener, parse_head, read_head
 
 
 @dataclass(frozen=True)
@@ -48,24 +47,17 @@ class EvilServer:
     def __init__(self, script: Script, tls: tuple[Path, Path] | None = None) -> None:
         self.script = script
         self.seen: list[Asked] = []
-        self._closing = threading.Event()
         self._tls: ssl.SSLContext | None = None
         if tls is not None:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._tls.load_cert_chain(*tls)
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        port = self._listener.getsockname()[1]
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
+        self._listener = Listener(self._serve)
+        self._closing = self._listener.closing
+        self.url = f"{'https' if tls else 'http'}://{self._listener.address}"
 
     def close(self) -> None:
         """End every answer, and accept no more."""
-        self._closing.set()
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._thread.join(5)
 
     def drip(self, data: bytes, pause_s: float = 0.1) -> Iterator[bytes]:
         """The bytes one by one."""
@@ -79,28 +71,18 @@ class EvilServer:
         while not self._closing.is_set():
             yield block
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
     def _serve(self, connection: socket.socket) -> None:
-        with suppress(OSError), connection:
-            connection.settimeout(30)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self._tls.wrap_socket(connection, server_side=True) if self._tls else connection as line:
-                asked = _read(line)
-                if asked is None:
-                    return
-                self.seen.append(asked)
-                for block in self.script(asked):
-                    line.sendall(block)
-                line.shutdown(socket.SHUT_WR)
-                while line.recv(MAX_HEAD):
-                    pass
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with self._tls.wrap_socket(connection, server_side=True) if self._tls else connection as line:
+            asked = _read(line)
+            if asked is None:
+                return
+            self.seen.append(asked)
+            for block in self.script(asked):
+                line.sendall(block)
+            line.shutdown(socket.SHUT_WR)
+            while line.recv(MAX_HEAD):
+                pass
 
 
 @contextmanager
@@ -123,22 +105,14 @@ def answer(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
 
 
 def _read(line: socket.socket) -> Asked | None:
-    data = b""
-    while b"\r\n\r\n" not in data:
-        block = line.recv(MAX_HEAD)
-        if not block or len(data) > MAX_HEAD:
-            return None
-        data += block
-    head, _, body = data.partition(b"\r\n\r\n")
-    first, *others = head.decode("latin-1").split("\r\n")
-    method, target, _ = first.split(" ", 2)
-    headers = {
-        name.strip().lower(): value.strip() for name, _, value in (each.partition(":") for each in others)
-    }
-    if "expect" not in headers:
-        while len(body) < int(headers.get("content-length", "0")):
+    raw, body = read_head(line)
+    if not raw:
+        return None
+    head = parse_head(raw)
+    if "expect" not in head.headers:
+        while len(body) < head.length:
             block = line.recv(MAX_HEAD)
             if not block:
                 return None
             body += block
-    return Asked(method, target, headers, body)
+    return Asked(head.method, head.target, head.headers, body)

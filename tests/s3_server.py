@@ -8,7 +8,6 @@ import ipaddress
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.ports import reserved
 
 BUCKET = "plain-bucket"
 LOCKED = "locked-bucket"
@@ -79,7 +80,6 @@ class S3Server:
 @contextmanager
 def s3_server(folder: Path) -> Iterator[S3Server]:
     """Run a server with the buckets of this module below `folder`, and point AWS_* at its credentials."""
-    ports = _free_ports(9)
     ca = _certificates(folder)
     (folder / "s3.json").write_text(
         json.dumps(
@@ -94,6 +94,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     log = folder / "weed.log"
     with ExitStack() as cleanup:
         _environment(folder, cleanup)
+        ports = cleanup.enter_context(reserved(9))
         server = S3Server(f"http://127.0.0.1:{ports[6]}", f"https://127.0.0.1:{ports[8]}", ca)
         process = subprocess.Popen(
             _command(folder, ports),
@@ -104,9 +105,14 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
             env={**os.environ, "WEED_S3_SSE_KEY": "of the tests"},
             start_new_session=True,
         )
-        cleanup.callback(_stop, process)
+        cleanup.callback(_stop, process, ports)
         _make_buckets(server, process, log)
         yield server
+
+
+def next_second() -> None:
+    """Wait for it: S3 tells times in whole seconds, and what comes now is later than all that is there."""
+    time.sleep(1.01 - time.time() % 1)
 
 
 def _command(folder: Path, ports: list[int]) -> list[str]:
@@ -189,17 +195,14 @@ def _make_buckets(server: S3Server, process: subprocess.Popen[bytes], log: Path)
     client.close()
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes], ports: list[int]) -> None:
     process.send_signal(signal.SIGKILL)  # its data go with the folder
     process.wait()
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as cleanup:
-        sockets = [cleanup.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    for port in ports:
+        for left in Path("/tmp").glob(
+            f"seaweedfs-*-{port}.sock"
+        ):  # a place that it does not let anybody choose
+            left.unlink()
 
 
 def _certificates(folder: Path) -> Path:

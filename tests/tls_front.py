@@ -11,6 +11,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from tests.ports import port_of, reserve
+
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
 """The second one is in no certificate."""
 
@@ -36,11 +38,12 @@ class TlsFront:
         self._loop = _Loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tls", daemon=True)
         self._thread.start()
-        self._server = asyncio.run_coroutine_threadsafe(self._listen(addresses[0], 0), self._loop).result(10)
-        self.port: int = self._server.sockets[0].getsockname()[1]
-        self._others = [
-            asyncio.run_coroutine_threadsafe(self._listen(address, self.port), self._loop).result(10)
-            for address in addresses[1:]
+        # A port that is free on all addresses at once, and not on one after the other.
+        self._held = reserve("0.0.0.0")
+        self.port = port_of(self._held)
+        self._servers = [
+            asyncio.run_coroutine_threadsafe(self._listen(address), self._loop).result(60)
+            for address in addresses
         ]
         self.names: list[str] = []
         """Common names of the clients that were let in."""
@@ -49,7 +52,7 @@ class TlsFront:
         """Stop listening, and hang up."""
 
         async def end() -> None:
-            for server in (self._server, *self._others):
+            for server in self._servers:
                 server.close()
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
                 task.cancel()
@@ -63,9 +66,10 @@ class TlsFront:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+        self._held.close()
 
-    async def _listen(self, address: str, port: int) -> asyncio.Server:
-        return await asyncio.start_server(self._serve, address, port, ssl=self._context)
+    async def _listen(self, address: str) -> asyncio.Server:
+        return await asyncio.start_server(self._serve, address, self.port, ssl=self._context)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         subject = writer.get_extra_info("peercert")["subject"]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.bench import Bench, Steps
+from bench.bench import Act, Bench, Steps
 from bench.cases.case import Case
 from bench.data import Dataset, compare
 from bench.material import describe
@@ -18,8 +18,12 @@ def _big(bench: Bench) -> None:
 
 
 def _whole(bench: Bench, data: Dataset) -> None:
-    """All three steps; the first round's restores are compared with the original, byte for byte."""
     bench.note(data.name, f"{describe(data)}.")
+    bench.alternate(data.name, bench.tools, three_steps(bench, data))
+
+
+def three_steps(bench: Bench, data: Dataset) -> Act:
+    """Backup, unchanged backup, restore; what the first round restores is compared, byte for byte."""
 
     def act(tool: Tool, place: Path, number: int) -> Steps:
         yield "backup", tool.backup(data.folder, place)
@@ -31,7 +35,7 @@ def _whole(bench: Bench, data: Dataset) -> None:
                 compare(data.folder, folder)
         yield "restore", result
 
-    bench.alternate(data.name, bench.tools, act)
+    return act
 
 
 TREE = Case(

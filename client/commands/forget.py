@@ -41,6 +41,8 @@ def command(
 
     The policy is applied to the snapshots of each host and set of paths on their own, in UTC; what --host, --tag and
     --path leave out stays. The data stay in the repository until it is pruned.
+
+    A [[retention]] table in config.toml has a policy applied again and again, by a schedule.
     """
     policy = keep_policy(options)
     wanted = snapshot_filter(options["hosts"], options["tags"], options["paths"])

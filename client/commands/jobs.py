@@ -11,7 +11,7 @@ from client.session import open_session
 @click.command(epilog="Example: strongroom jobs")
 @json_option
 def command(as_json: bool) -> None:
-    """Show the newest jobs of the ledger and how they went."""
+    """Show the newest jobs of the ledger and how they went, and which schedule asked for them, if one did."""
     with open_session(Installation.open()) as session:
         lines = [
             {**line, "created": time_of_ms(line.get("created")), "finished": time_of_ms(line.get("finished"))}
@@ -21,7 +21,7 @@ def command(as_json: bool) -> None:
         click.echo(json_line(lines))
         return
     table(
-        ("ID", "KIND", "VAULT", "STATE", "CODE", "CREATED", "FINISHED", "ATTEMPTS"),
+        ("ID", "KIND", "VAULT", "STATE", "CODE", "CREATED", "FINISHED", "ATTEMPTS", "SCHEDULE"),
         [
             (
                 str(line.get("id", ""))[:12],
@@ -32,6 +32,7 @@ def command(as_json: bool) -> None:
                 to_the_second(line["created"]),
                 to_the_second(line["finished"]),
                 line.get("attempts", 0),
+                line.get("schedule") or "-",
             )
             for line in lines
         ],

@@ -1,6 +1,7 @@
 """`strongroom prune`."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -12,11 +13,13 @@ from client.job import Job
 from client.output import json_line, json_option, size, summary
 from client.progress import Tally, meter
 from client.session import Session, open_session
+from config.keep import MAX_UNUSED
 from crypto import job as jobs
 from crypto import notes
 from crypto.registry import VaultEntry
 
-MAX_UNUSED: Final = 5.0
+# Digits only: `float` would also read 1_0, digits of other scripts, and nan.
+_PERCENT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)%?")
 
 
 class _Share(click.ParamType[float]):
@@ -24,14 +27,10 @@ class _Share(click.ParamType[float]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Percent of the stored bytes."""
-        if isinstance(value, float):
-            return value
-        try:
-            percent = float(str(value).removesuffix("%"))
-        except ValueError:
-            percent = -1.0
-        if not 0 <= percent <= 100:
-            self.fail(f"{str(value)!r} is no share: write such as 5%", param, ctx)
+        found = _PERCENT.fullmatch(str(value))
+        percent = float(found[1]) if found else 101.0
+        if percent > 100:
+            self.fail(f"{str(value)!r} is no share of 0% to 100%: write such as 5% or 0.5%", param, ctx)
         return percent
 
 

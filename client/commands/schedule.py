@@ -2,6 +2,7 @@
 
 import click
 
+from client.answer import Line
 from client.installation import Installation
 from client.listing import ask
 from client.output import json_line, json_option, table, time_of_ms, to_the_second
@@ -10,13 +11,13 @@ from client.session import open_session
 
 @click.group()
 def command() -> None:
-    """Show the schedules of config.toml."""
+    """Show what recurs by config.toml: its [[schedules]] and its [[retention]]."""
 
 
 @command.command("list", epilog="Example: strongroom schedule list")
 @json_option
 def list_schedules(as_json: bool) -> None:
-    """List the schedules with their last and next runs. They run while the stack is up."""
+    """List backups and forgets that recur, with their last and next runs. They run while the stack is up."""
     with open_session(Installation.open()) as session:
         lines = [
             {**line, "last": time_of_ms(line.get("last")), "next": time_of_ms(line.get("next"))}
@@ -26,15 +27,16 @@ def list_schedules(as_json: bool) -> None:
         click.echo(json_line(lines))
     elif lines:
         table(
-            ("NAME", "VAULT", "CRON", "TIMEZONE", "LAST", "STATE", "NEXT"),
+            ("NAME", "WHAT", "VAULT", "CRON", "TIMEZONE", "LAST", "STATE", "NEXT"),
             [
                 (
                     line.get("name", ""),
+                    f"{line.get('kind', '')}{', prune' if line.get('prune') else ''}",
                     line.get("vault", ""),
                     line.get("cron", ""),
                     line.get("timezone", ""),
                     to_the_second(line["last"], "never"),
-                    line.get("problem") or line.get("last_state") or "-",
+                    line.get("problem") or _state(line),
                     to_the_second(line["next"], "never"),
                 )
                 for line in lines
@@ -42,3 +44,15 @@ def list_schedules(as_json: bool) -> None:
         )
     else:
         click.echo("there are no schedules; config.toml has an example", err=True)
+
+
+def _state(line: Line) -> str:
+    """How the last run stands, and the prune that followed it, with the code of what failed."""
+    words = [_with_code(line.get("last_state"), line.get("last_code"))]
+    if line.get("prune_state"):
+        words.append(f"prune {_with_code(line['prune_state'], line.get('prune_code'))}")
+    return ", ".join(words)
+
+
+def _with_code(state: str | None, code: str | None) -> str:
+    return f"{state or '-'} ({code})" if code else state or "-"

@@ -118,19 +118,7 @@ class Dump:
         )
 
     def _spec_for(self, requester: bytes) -> jobs.Spec:
-        wanted = self._wanted
-        return jobs.RestoreSpec(
-            wanted.vault.repo,
-            requester,
-            wanted.snapshot,
-            wanted.path,
-            wanted.includes,
-            wanted.excludes,
-            area_of(self._session.installation),
-            wanted.filter,
-            following=True,
-            in_order=True,
-        )
+        return self._wanted.spec(requester, area_of(self._session.installation), in_order=True)
 
     @contextmanager
     def _here(self) -> Iterator[None]:

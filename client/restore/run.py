@@ -165,18 +165,7 @@ class Restore:
             self._following.leave()
 
     def _spec_for(self, requester: bytes) -> jobs.Spec:
-        wanted = self._wanted
-        return jobs.RestoreSpec(
-            wanted.vault.repo,
-            requester,
-            wanted.snapshot,
-            wanted.path,
-            wanted.includes,
-            wanted.excludes,
-            area_of(self._session.installation),
-            wanted.filter,
-            following=True,
-        )
+        return self._wanted.spec(requester, area_of(self._session.installation))
 
     def _task(self) -> OpenerTask:
         return OpenerTask(

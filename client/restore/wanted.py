@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from crypto.job import ANY, SnapshotFilter
+from crypto.job import ANY, RestoreSpec, SnapshotFilter
 from crypto.registry import VaultEntry
 
 
@@ -16,3 +16,24 @@ class Wanted:
     includes: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
     filter: SnapshotFilter = ANY
+
+    def spec(self, requester: bytes, delivery: str, *, in_order: bool = False) -> RestoreSpec:
+        """What a command asks for that takes the parcels as they come.
+
+        Args:
+            requester: the public key that they are sealed to.
+            delivery: URI of the area where they are put.
+            in_order: one segment after the other.
+        """
+        return RestoreSpec(
+            self.vault.repo,
+            requester,
+            self.snapshot,
+            self.path,
+            self.includes,
+            self.excludes,
+            delivery,
+            self.filter,
+            following=True,
+            in_order=in_order,
+        )

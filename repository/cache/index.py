@@ -22,7 +22,8 @@ from repository.errors import (
     IndexTooLarge,
     RepositoryError,
 )
-from repository.index import Index, Location, OnDamaged, read_index
+from repository.index import Index, Location, OnDamaged, read_named
+from repository.listed import fail, read_listed
 from repository.manifest import PackSummary
 from repository.prunes import NOTHING_STRUCK, Struck
 from repository.store import ReadStore
@@ -53,9 +54,10 @@ class HostIndex:
         self._disk = ChunkTables(folder, vault)
         self._usable = False
         self._not_before = 0.0
+        self._why = ""
         self._recovered = -DISK_AGAIN_S
         self._limit = in_memory
-        self._memory = Index()
+        self._memory = Index(in_memory)
         self._struck: frozenset[bytes] = frozenset()
         self._again: Callable[[], None] = lambda: None
 
@@ -127,7 +129,7 @@ class HostIndex:
     def forget_unindexed(self) -> None:
         """Drop what only this process knows."""
         if self._usable:
-            self._memory = Index()
+            self._memory = Index(self._limit)
         else:
             self._memory.forget_unindexed()
 
@@ -160,12 +162,13 @@ class HostIndex:
                 self._give_up(error)
             if self._usable:
                 return
-        self._memory.refresh(store, vault, keys, on_damaged, struck)
-        if len(self._memory) > self._limit:
+        try:
+            self._memory.refresh(store, vault, keys, on_damaged, struck)
+        except IndexTooLarge as error:
             raise IndexTooLarge(
-                "the index of this vault is too large for memory, and the cache on disk cannot be used",
-                remedy="give the folder `cache` of the home room on a local disk",
-            )
+                f"the index of this vault is too large for memory, and {self._why}",
+                remedy="give the folder `cache` in the home of this host's workers room on a local disk, and try again",
+            ) from error
 
     def _refresh_disk(self, source: "_Source") -> None:
         disk = self._disk
@@ -192,7 +195,7 @@ class HostIndex:
             if pack.id not in self._struck and not self._disk.knows_pack(pack.id)
         ]
         if [pack.id for pack in self._memory.packs()] != [pack.id for pack in left]:
-            self._memory = Index()
+            self._memory = Index(self._limit)
             for pack in left:
                 self._memory.add_pack(pack)
 
@@ -239,6 +242,7 @@ class HostIndex:
     def _give_up(self, error: RepositoryError) -> None:
         logger.warning("without the cache on disk: %s", error)
         self.close()
+        self._why = error.message
         self._not_before = time.monotonic() + DISK_AGAIN_S
 
 
@@ -261,12 +265,14 @@ class _Source:
         self._store = store
         self._vault = vault
         self._keys = keys
-        self._on_damaged = on_damaged or _raise
+        self._on_damaged = on_damaged or fail
+        self._listed: frozenset[str] = frozenset()
 
     def ids(self) -> frozenset[bytes]:
         """Of all that are there."""
         found = []
-        for name in self._store.list(layout.INDEX):
+        self._listed = frozenset(self._store.list(layout.INDEX))
+        for name in self._listed:
             try:
                 found.append(layout.id_of(name))
             except RepositoryError as error:
@@ -274,18 +280,12 @@ class _Source:
         return self.struck.union(found)
 
     def read(self, ids: Iterable[bytes]) -> Iterator[tuple[bytes, list[PackSummary]]]:
-        """Their packs."""
-        for index_id in ids:
-            if index_id in self.struck:
-                yield index_id, []
-                continue
-            try:
-                packs = read_index(self._store, self._vault, self._keys, index_id)
-            except RepositoryError as error:
-                self._on_damaged(layout.INDEX + index_id.hex(), error)
-            else:
-                yield index_id, [pack for pack in packs if pack.id not in self._packs]
-
-
-def _raise(_name: str, error: RepositoryError) -> None:
-    raise error
+        """Their packs; in the place of objects that were replaced since `ids`, those of others that are new."""
+        wanted = frozenset(ids)
+        for index_id in wanted & self.struck:
+            yield index_id, []
+        names = frozenset(layout.INDEX + index_id.hex() for index_id in wanted - self.struck)
+        read = partial(read_named, self._store, self._vault, self._keys)
+        known = self._listed - names
+        for name, packs in read_listed(self._store, sorted(names), read, self._on_damaged, known):
+            yield layout.id_of(name), [pack for pack in packs if pack.id not in self._packs]

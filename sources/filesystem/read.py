@@ -19,6 +19,7 @@ PSEUDO_LIMIT: Final = 16 << 20
 
 # O_NONBLOCK: what was a file when listed may be a FIFO by now, and opening that must not wait for a writer.
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_FLAGS_UNSEEN: Final = _FLAGS | os.O_NOATIME
 _FORMAT: Final = 0o170000
 _REPLACED: Final = "was replaced by something else before it could be read"
 
@@ -117,7 +118,7 @@ def look(path: bytes, offset: int, out: memoryview) -> int:
 
 def _open(near: bytes) -> int:
     try:
-        return os.open(near, _FLAGS | os.O_NOATIME)
+        return os.open(near, _FLAGS_UNSEEN)
     except PermissionError:  # O_NOATIME is for the owner and root
         return os.open(near, _FLAGS)
 

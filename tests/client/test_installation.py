@@ -17,6 +17,7 @@ from client.installation import (
     without_vault,
 )
 from config.home import Home
+from config.schedules import Retention
 from config.settings import Settings, load
 from crypto.identity import Identity
 from crypto.registry import ROLES, VaultEntry
@@ -52,6 +53,9 @@ def test_every_setting_in_the_file_is_a_real_one(home: Home):
     home.settings_file.write_text("\n".join(line for line in live if not line.startswith("#")))
     settings = load(home, {})
     assert settings.schedules[0].name == "nightly"
+    written = {line.partition(" = ")[0] for line in lines}
+    assert {f"# {name}" for name in Retention.__struct_fields__} <= written
+    assert settings.retention[0].keep_daily == 7
     assert (settings.kms, settings.cache, settings.epoch) == (
         Settings().kms,
         Settings().cache,

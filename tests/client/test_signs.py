@@ -82,9 +82,12 @@ def test_a_silence_is_told_once_and_the_next_one_again(
         assert all(line.startswith(told) for line in said)
 
 
-def test_a_broker_that_is_away_is_somebody_elses_business(world: World) -> None:
+def test_a_broker_that_is_away_is_somebody_elses_business(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     world.server.stop()
     try:
         Lookout(world.session.mailbox, ("scheduler",)).look()
     finally:
         world.server.start()
+    assert capsys.readouterr().err == ""

@@ -5,7 +5,6 @@ The Redis is used by `make test-redis`, which sets REDIS_SERVER; tests install n
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from redis.retry import Retry
 from config import acl
 from config.broker import BrokerSettings, redis_arguments
 from crypto import pki
+from tests.ports import port_of, reserve
 from workers.stack.passwords import Passwords
 from workers.stack.valkey import Valkey
 
@@ -94,9 +94,8 @@ class RedisServer(Server):
             (folder / f"{name}.crt").write_bytes(issued.certificate)
             (folder / f"{name}.key").write_bytes(issued.key)
         (folder / "users.acl").write_text(acl.for_redis_7_0(acl.acl_file(self.passwords)) + ADMIN)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self._held = reserve()
+        self.port = port_of(self._held)
         options = {
             "port": "0",
             "tls-port": str(self.port),
@@ -114,7 +113,7 @@ class RedisServer(Server):
         self.folder = folder
         with (folder / "redis.log").open("wb") as log:
             self._process = subprocess.Popen([REDIS_SERVER, str(folder / "redis.conf")], stdout=log)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             try:
                 self.admin.ping()
@@ -146,3 +145,4 @@ class RedisServer(Server):
     def stop(self) -> None:
         self._process.kill()
         self._process.wait()
+        self._held.close()

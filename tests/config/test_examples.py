@@ -1,5 +1,6 @@
 """The example of each role's settings is one that loads, and says what its first lines say."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -36,14 +37,18 @@ def test_every_role_and_the_client_has_an_example() -> None:
     assert {example.stem for example in EXAMPLES} == {*ROLES, "client", "backup-host"}
 
 
-def test_an_example_schedules_nothing_until_it_is_told_to(tmp_path: Path) -> None:
+def test_an_example_schedules_and_forgets_nothing_until_it_is_told_to(tmp_path: Path) -> None:
     """Its vault and its host are nobody's."""
     example = FOLDER / "scheduler.toml"
-    assert loaded(example, tmp_path).schedules == ()
-    before, _, schedule = example.read_text().partition("# [[schedules]]\n")
-    told = "".join(line.removeprefix("# ") for line in schedule.splitlines(keepends=True))
-    (tmp_path / "told.toml").write_text(f"{before}[[schedules]]\n{told}")
-    assert loaded(tmp_path / "told.toml", tmp_path).schedules[0].host == "web1"
+    assert loaded(example, tmp_path).recurring == ()
+    before, *tables = re.split(r"^# (?=\[\[)", example.read_text(), flags=re.MULTILINE)
+    told = "\n".join(table.partition("\n\n")[0].replace("\n# ", "\n") for table in tables)
+    (tmp_path / "told.toml").write_text(before + told)
+    settings = loaded(tmp_path / "told.toml", tmp_path)
+    assert settings.schedules[0].host == "web1"
+    (policy,) = settings.retention
+    assert (policy.tags, policy.prune) == (settings.schedules[0].tags, True)
+    assert policy.vault == settings.schedules[0].vault
 
 
 def test_another_host_is_four_words_away() -> None:

@@ -17,6 +17,25 @@ cron = "30 2 * * *"
 timezone = "Europe/Berlin"
 """
 
+RETENTION = """
+[[retention]]
+name = "weekly"
+vault = "main"
+cron = "0 5 * * 0"
+timezone = "Europe/Berlin"
+hosts = ["web1"]
+tags = ["nightly", "a,b"]
+paths = ["/srv"]
+keep_daily = 7
+keep_monthly = "unlimited"
+keep_within = "1y6m"
+keep_tags = ["for ever"]
+prune = true
+max_unused = 10
+"""
+KEEPS = ("keep_daily", "keep_monthly", "keep_within", "keep_tags")
+KEEPS_NOTHING = "".join(f"{line}\n" for line in RETENTION.splitlines() if not line.startswith(KEEPS))
+
 
 def loaded(tmp_path: Path, text: str, **environment: str) -> Settings:
     (tmp_path / "config.toml").write_text(text)
@@ -39,6 +58,13 @@ def test_the_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
     assert (settings.workers.backup, settings.workers.restore, settings.kms.rate) == (7, 4, 2.5)
     assert settings.schedules[0].name == "nightly"
     assert settings.schedules[0].catch_up is True
+
+
+def test_retention_is_read_as_it_is_written(tmp_path: Path) -> None:
+    (policy,) = loaded(tmp_path, RETENTION).retention
+    assert (policy.keep_daily, policy.keep_monthly, policy.keep_last) == (7, "unlimited", 0)
+    assert (policy.prune, policy.max_unused, policy.catch_up) == (True, 10.0, True)
+    assert loaded(tmp_path, KEEPS_NOTHING + "keep_last = 1\n").retention[0].keep_last == 1
 
 
 @pytest.mark.parametrize(
@@ -64,6 +90,25 @@ def test_the_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
         ('[monitor]\nflower_client_ca_file = "/c.pem"\n', "monitor.flower_cert_file"),
         ('[monitor]\nflower_password = "x"\nflower_password_file = "/p"\n', "monitor.flower_password_file"),
         (SCHEDULE + 'host = "Web 1"\n', "schedules[0].host"),
+        (SCHEDULE.replace("nightly", "weekly") + RETENTION, "two schedules"),
+        (RETENTION + RETENTION, "two schedules"),
+        (RETENTION.replace("0 5", "61 5"), "retention.weekly.cron"),
+        (RETENTION.replace("Berlin", "Nowhere"), "retention.weekly.timezone"),
+        (RETENTION + "keep_dayly = 3\n", "keep_dayly"),
+        (RETENTION + "remove_all = true\n", "remove_all"),
+        (RETENTION + "keep_last = -1\n", "retention[0].keep_last"),
+        (RETENTION + "keep_last = true\n", "retention[0].keep_last"),
+        (RETENTION + "keep_last = 1000001\n", "retention[0].keep_last"),
+        (RETENTION + 'keep_last = "all"\n', "retention[0].keep_last"),
+        (RETENTION.replace("1y6m", "6 months"), "retention.weekly.keep_within"),
+        (RETENTION.replace("1y6m", "0d"), "retention.weekly.keep_within"),
+        (RETENTION.replace("for ever", "x,"), "retention.weekly.keep_tags"),
+        (RETENTION.replace("a,b", "a,,b"), "retention.weekly.tags"),
+        (RETENTION.replace('"for ever"', '""'), "retention[0].keep_tags"),
+        (RETENTION.replace("/srv", "s3://bucket"), "retention[0].paths[0]"),
+        (RETENTION.replace("= 10", "= 101"), "retention[0].max_unused"),
+        (KEEPS_NOTHING, "keeps nothing"),
+        (KEEPS_NOTHING + "keep_daily = 0\nkeep_tags = []\n", "keeps nothing"),
     ],
 )
 def test_a_bad_setting_is_named(tmp_path: Path, text: str, named: str) -> None:
@@ -82,7 +127,8 @@ def test_a_bad_variable_is_named(tmp_path: Path, name: str, value: str) -> None:
 
 
 def test_a_passphrase_in_the_environment_is_no_setting(tmp_path: Path) -> None:
-    load(Home(tmp_path), {"STRONGROOM_KMS_PASSPHRASE": "secret"})
+    home = Home(tmp_path)
+    assert load(home, {"STRONGROOM_KMS_PASSPHRASE": "secret"}) == load(home, {})
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:

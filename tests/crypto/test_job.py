@@ -1,3 +1,4 @@
+import math
 import os
 
 import msgspec
@@ -116,6 +117,14 @@ def test_well_sealed_nonsense_is_malformed(plain: bytes) -> None:
     copy = hpke.seal_to(WORKER.opening.public, hpke.info(Domain.SPEC, JOB, WORKER.id), plain)
     with pytest.raises(Malformed):
         job.open_spec(WORKER, JOB, canonical.encode(SealedSpec(((WORKER.id, copy),))))
+
+
+@pytest.mark.parametrize("share", [math.nan, math.inf, -math.inf, -0.01, 1.01, 5.0])
+def test_a_share_that_is_none_is_malformed(share: float) -> None:
+    """Whoever asks: the scheduler reads it like this, and so does the worker."""
+    spec = PruneSpec("file:///repo", KEY, share)
+    with pytest.raises(Malformed):
+        job.open_spec(WORKER, JOB, job.seal_spec(spec, JOB, [enrol(WORKER)]))
 
 
 def test_digest_covers_the_sealed_bytes() -> None:

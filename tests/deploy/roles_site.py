@@ -24,9 +24,9 @@ from deploy.iam.table import DOCUMENTS
 from tests.aws.delivered import Delivered
 from tests.aws.policy import Ask, Caller, Policy, Values, allowed
 from tests.aws.server import FakeAws
-from tests.e2e.hosts import Host, Site
 from tests.repository.s3.proxy import Proxy, Request
 from tests.s3_server import PARCELS, REPOSITORY, S3Server
+from tests.whole.hosts import Host, Site
 
 SERVICE, CUSTOMER = "111122223333", "444455556666"
 VAULT = "docs"

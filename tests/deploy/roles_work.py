@@ -4,16 +4,15 @@ On the way some answers of the store are lost and some requests refused: what a 
 """
 
 import os
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from tests.deploy.roles_site import SOURCES, TARGETS, VAULT, VERSIONED, Call, RolesSite
-from tests.e2e.conftest import wait_for
 from tests.repository.s3.proxy import Fault, Request
-from tests.s3_server import PARCELS, REPOSITORY
+from tests.s3_server import PARCELS, REPOSITORY, next_second
+from tests.whole.room import wait_for
 
 BIG = 20 << 20
 """Sent in parts."""
@@ -61,7 +60,7 @@ def work(installation: RolesSite) -> World:
     (other / "file").write_bytes(os.urandom(99_999))
     gone = client.json("backup", VAULT, str(other))["snapshot"]
     # A hidden snapshot is told as an error while none that is left is newer; times in S3 are whole seconds.
-    time.sleep(1.1)
+    next_second()
     client.json("backup", VAULT, str(tree))
     assert client.json("forget", VAULT, gone, "--prune")["prune"]["packs"] == 1
     assert client.json("check", VAULT)["unused_packs"] == 0

@@ -32,9 +32,9 @@ from tests.deploy.roles_site import (
     put_policies,
 )
 from tests.deploy.roles_work import OBJECTS, TAGS, World, work
-from tests.e2e.hosts import Site
 from tests.repository.s3.proxy import proxy
 from tests.s3_server import PARCELS, REPOSITORY, S3Server
+from tests.whole.hosts import Site
 
 
 @pytest.fixture(scope="module")

@@ -31,9 +31,9 @@ from crypto.kms.keystore import Keystore
 from crypto.kms.provider import WrappedKey
 from crypto.kms.uri import Backends, open_provider
 from crypto.registry import ROLES
-from tests.e2e.broker import Intruder, Recorder
-from tests.e2e.conftest import Strongroom, wait_for
 from tests.e2e.intrusion import as_plain_user, read_memory
+from tests.whole.broker import Intruder, Recorder
+from tests.whole.room import Strongroom, wait_for
 from tests.workers.stack_control import children_of, family_of, is_alive
 
 CHANNELS = (

@@ -25,8 +25,8 @@ from crypto.ticket import Ticket
 from tests.aws.delivered import Delivered, environment
 from tests.aws.pki import make_pki
 from tests.aws.server import FakeAws
-from tests.e2e.broker import Intruder
-from tests.e2e.conftest import Strongroom, left_tidy, make_tree, read_tree, wait_for
+from tests.whole.broker import Intruder
+from tests.whole.room import Strongroom, left_tidy, make_tree, read_tree, wait_for
 from tests.workers.test_poison import body, message
 from workers.key_broker.audit import GRANTED, Entry
 from workers.process import now_ms
@@ -159,6 +159,8 @@ def test_customers_off_switch_within_the_cache_age(place: Place) -> None:
         if done.returncode == 0:
             return False
         assert "the key is disabled in AWS KMS" in done.stderr
+        if "see `strongroom snapshots`" in done.stderr:
+            return False  # a backup that began with a key, and had none any more when it came to commit
         assert "enable the key in its KMS" in done.stderr
         assert "arn:" not in done.stderr
         return True

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import COMMAND, Strongroom, furnished, make_tree, read_tree, wait_for
+from tests.whole.room import COMMAND, Strongroom, furnished, make_tree, read_tree, wait_for
 
 BACKUPS = 4
 """Each with a pack of its own."""
@@ -210,7 +210,7 @@ def test_a_check_that_is_called_off_stops(slow: Strongroom) -> None:
     with slow.start("check", "v", "--read-data") as check:
         wait_for(lambda: bool(leases(slow)))
         check.send_signal(signal.SIGINT)
-        assert check.wait(30) == 130
+        assert check.wait(60) == 130
     assert leases(slow) == []
     # The one process of the role is free again, long before it would have read all.
     log = slow.home / "logs" / "maintenance.log"

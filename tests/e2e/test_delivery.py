@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pytest
 
 from repository.stores import open_reader
-from tests.e2e.conftest import TIMEOUT_S, Strongroom, left_tidy, read_tree, wait_for
 from tests.s3_server import DELIVERIES, S3Server
+from tests.whole.room import TIMEOUT_S, Strongroom, left_tidy, read_tree, wait_for
 from workers.restore.pace import AHEAD_IN_BUCKET
 
 SIZE = 160 << 20

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Strongroom, make_tree
-from tests.e2e.trees import pad
+from tests.whole.room import Strongroom, make_tree
+from tests.whole.trees import pad
 
 GENERATIONS = 6
 

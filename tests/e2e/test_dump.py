@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import COMMAND, Strongroom, make_tree, read_tree, wait_for
-from tests.e2e.trees import Picture, make_nasty, picture
+from tests.whole.room import COMMAND, Strongroom, make_tree, read_tree, wait_for
+from tests.whole.trees import Picture, make_nasty, picture
 
 
 class Vault:

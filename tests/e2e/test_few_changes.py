@@ -5,7 +5,7 @@ import random
 import shutil
 from pathlib import Path
 
-from tests.e2e.conftest import Strongroom, read_tree
+from tests.whole.room import Strongroom, read_tree
 
 FILES = 600
 BACKUPS = 10

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from config.queues import TASKS
-from tests.e2e.conftest import Strongroom, furnished, make_tree, wait_for
+from tests.whole.room import Strongroom, furnished, make_tree, wait_for
 
 SECRET = "embarrassing-name"
 PAGES = ("/", "/workers", "/tasks", "/broker", "/api/tasks", "/api/workers", "/api/task/types", "/metrics")

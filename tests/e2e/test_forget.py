@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.e2e.conftest import Strongroom, make_tree, read_tree
+from tests.whole.room import Strongroom, make_tree, read_tree
 
 
 def test_forgotten_snapshots_are_gone_and_the_others_restore(stack: Strongroom, tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ import pytest
 
 from client.compare import compare
 from crypto.registry import Registry
-from tests.e2e.conftest import wait_for
-from tests.e2e.hosts import Host, Site
+from tests.whole.hosts import Host, Site
+from tests.whole.room import wait_for
 
 HOST = "web1"
 KMS = "10.77.3.2"

@@ -12,8 +12,8 @@ from typing import Any, Self
 
 import pytest
 
-from tests.e2e.conftest import Strongroom, furnished, make_tree, read_tree
-from tests.e2e.trees import SEGMENT, Watch, differences, make_nasty, picture
+from tests.whole.room import Strongroom, furnished, make_tree, read_tree
+from tests.whole.trees import SEGMENT, Watch, differences, make_nasty, picture
 from workers.backup.parts import PartSizes, parts
 
 BACKUP_FIELDS = {

@@ -15,8 +15,6 @@ import pytest
 from config import queues
 from config.home import Home
 from config.stack_file import running_stack
-from tests.e2e.broker import Intruder, Recorder
-from tests.e2e.conftest import Strongroom, furnished, wait_for
 from tests.e2e.evidence import (
     CHANNELS,
     Evidence,
@@ -32,6 +30,8 @@ from tests.e2e.evidence import (
 )
 from tests.e2e.intrusion import as_plain_user
 from tests.e2e.scanner import Scanner, layers
+from tests.whole.broker import Intruder, Recorder
+from tests.whole.room import Strongroom, furnished, wait_for
 
 # The first test waits for the stack to do all its work.
 pytestmark = pytest.mark.timeout(300)

@@ -13,7 +13,7 @@ import pytest
 from config import queues
 from config.home import Home
 from config.stack_file import running_stack
-from tests.e2e.conftest import Strongroom, make_tree, read_tree, wait_for
+from tests.whole.room import Strongroom, make_tree, read_tree, wait_for
 from tests.workers.stack_control import children_of, parent_of
 
 Tree = dict[str, bytes]
@@ -90,8 +90,11 @@ def test_a_backup_that_runs_meanwhile_is_neither_held_up_nor_broken(
     source, other, third = tmp_path / "source", tmp_path / "other", tmp_path / "third"
     make_tree(third, seed=3)
     extra = stack.json("backup", "v", third)["snapshot"]
-    first, content = backup(stack, source, 1)
+    first, _ = backup(stack, source, 1)
     stack.run("forget", "v", first)
+    # Enough that the backup is not over before its workers are stopped, whoever gets the processor.
+    (source / "huge").write_bytes(os.urandom(64 << 20))
+    content = read_tree(source)
     held = Held(stack)
     command = stack.start("backup", "v", source, "--json")
     held.stop_when(lambda: any((tmp_path / "repo" / "jobs").rglob("work-*")))

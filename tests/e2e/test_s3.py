@@ -15,8 +15,8 @@ import pytest
 from client.installation import Installation
 from config.home import Home
 from repository.stores import open_reader
-from tests.e2e.conftest import Strongroom, make_tree, read_tree, wait_for
-from tests.s3_server import BUCKET, DELIVERIES, LOCKED, S3Server
+from tests.s3_server import BUCKET, DELIVERIES, LOCKED, S3Server, next_second
+from tests.whole.room import Strongroom, make_tree, read_tree, wait_for
 
 BIG = 70 << 20
 """More than a pack: uploads in parts, reads in pieces."""
@@ -221,7 +221,7 @@ def test_what_delete_markers_hide_is_said(vault: Vault, s3: S3Server, tmp_path: 
     source = tmp_path / "source"
     make_tree(source, files=5)
     first = vault.room.json("backup", "hidden", source)["snapshot"]
-    time.sleep(1.1)
+    next_second()
     make_tree(source, files=6, seed=2)
     second = vault.room.json("backup", "hidden", source)["snapshot"]
     good = vault.room.json("lock", "extend", "hidden")

@@ -6,15 +6,15 @@ import os
 import random
 import secrets
 import signal
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.e2e.conftest import TIMEOUT_S, Strongroom, read_tree
+from tests.ports import reserved
 from tests.s3_server import BUCKET, S3Server
+from tests.whole.room import TIMEOUT_S, Strongroom, read_tree
 
 BIG = (9 << 20) + 17
 """More than a piece, and more than a part of an upload."""
@@ -268,15 +268,16 @@ def test_damaged_parcels_never_make_an_object(vault: Vault):
 
 
 def test_a_bucket_that_does_not_answer_is_told_while_it_is_tried(vault: Vault):
-    running = vault.room.start("backup", "v", vault.s3.uri("x", endpoint=f"http://127.0.0.1:{closed_port()}"))
-    assert running.stderr is not None
-    for line in running.stderr:
-        if "trying again until" in line:
-            break
-    assert "the store does not answer: " in line
-    assert "Could not connect" in line
-    running.send_signal(signal.SIGINT)
-    running.communicate(timeout=TIMEOUT_S)
+    with reserved(1) as (port,):
+        running = vault.room.start("backup", "v", vault.s3.uri("x", endpoint=f"http://127.0.0.1:{port}"))
+        assert running.stderr is not None
+        for line in running.stderr:
+            if "trying again until" in line:
+                break
+        assert "the store does not answer: " in line
+        assert "Could not connect" in line
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=TIMEOUT_S)
     assert running.returncode == 130
 
 
@@ -296,10 +297,3 @@ def test_what_will_not_get_better_ends_a_backup_at_its_first_attempt(
     assert done["remedy"]
     newest = max(vault.room.json("jobs"), key=lambda job: str(job["created"]))
     assert (newest["state"], newest["attempts"], newest["code"]) == ("failed", 1, code)
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tests.e2e.conftest import Strongroom, read_tree
+from tests.whole.room import Strongroom, read_tree
 
 
 def test_files_of_equal_content_larger_than_chunks_come_back(room: Strongroom, tmp_path: Path) -> None:

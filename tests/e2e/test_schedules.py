@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Strongroom, furnished, make_tree, read_tree, wait_for
+from tests.whole.room import Strongroom, furnished, make_tree, read_tree, wait_for
 
 NOW = datetime.now(UTC)
 MISSED = NOW - timedelta(minutes=10)

@@ -20,7 +20,8 @@ import pytest
 from client.compare import compare
 from config.home import Home
 from crypto.registry import Registry
-from tests.e2e.hosts import Host, Site
+from tests.ports import reserved
+from tests.whole.hosts import Host, Site
 from workers.key_broker.state import BrokerState
 
 HOST = "web1"
@@ -38,23 +39,14 @@ class World:
     flower: int
 
 
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     # A short path: the broker behind the TLS front listens on a socket.
     root = Path(tempfile.mkdtemp(prefix="hosts-"))
     site = Site(root, (HOST,))
     try:
-        with site.broker():
-            yield _build(site)
+        with site.broker(), reserved(1) as (flower,):
+            yield _build(site, flower)
             codes = site.stop()
         assert set(codes.values()) == {0}, codes
     finally:
@@ -62,8 +54,8 @@ def world() -> Iterator[World]:
         shutil.rmtree(root)
 
 
-def _build(site: Site) -> World:
-    root, flower = site.root, free_port()
+def _build(site: Site, flower: int) -> World:
+    root = site.root
     area = f'[delivery]\nareas = ["{(root / "client" / "delivery").as_uri()}"]\n'
     events = "[monitor]\nevents = true\n"
     (root / "flower.password").write_text(FLOWER_PASSWORD + "\n")
@@ -228,7 +220,7 @@ def _unnumbered(host: Host) -> Registry:
 def test_signs_of_life_go_on(world: World) -> None:
     alive = [running.alive for running in world.site.running.values()]
     before = [path.stat().st_mtime_ns for path in alive]
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 60
     while not all(path.stat().st_mtime_ns > old for path, old in zip(alive, before, strict=True)):
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -243,7 +235,7 @@ def test_flower_over_tls_knows_the_workers_and_lets_nobody_in_without_the_passwo
     refused.value.close()
     words = base64.b64encode(f"strongroom:{FLOWER_PASSWORD}".encode()).decode()
     request = urllib.request.Request(url, headers={"Authorization": f"Basic {words}"})
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 60
     while True:
         with urllib.request.urlopen(request, context=context) as answer:
             seen = {(task["name"], task["worker"].partition("@")[0]) for task in json.load(answer).values()}

@@ -10,7 +10,7 @@ import pytest
 from config import queues
 from config.home import Home
 from config.stack_file import running_stack
-from tests.e2e.conftest import Strongroom, furnished, read_tree
+from tests.whole.room import Strongroom, furnished, read_tree
 from tests.workers.stack_control import children_of, parent_of
 
 PROCESSES = 3

@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from tests.e2e.conftest import Strongroom, furnished
-from tests.e2e.trees import differences, make_nasty, picture
+from tests.whole.room import Strongroom, furnished
+from tests.whole.trees import differences, make_nasty, picture
 
 KEYSTORE = "kms"
 

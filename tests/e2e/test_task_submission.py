@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.conftest import Strongroom, make_tree
+from tests.whole.room import Strongroom, make_tree
 
 ROOT = Path(__file__).parents[2]
 

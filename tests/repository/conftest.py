@@ -12,14 +12,14 @@ from crypto.chunkid import ChunkIds
 from crypto.keyrecord import CHUNK_ID, DEK, KeyRecord
 from crypto.secret import SecretKey
 from repository.access import VaultId
-from repository.builder import Described, ManifestBuilder
+from repository.builder import ManifestBuilder
 from repository.cache.index import HostIndex
 from repository.catalog import write_manifest, write_snapshot
 from repository.chunker import Chunker, ChunkSizes
 from repository.directory import DirectoryPruner
-from repository.index import ChunkIndex, Index, write_indexes
-from repository.layout import segment_id
-from repository.manifest import Manifest, ManifestRef, PackSummary, Snapshot
+from repository.index import ChunkIndex, Index, read_index, write_indexes
+from repository.layout import id_of, segment_id
+from repository.manifest import Entry, Manifest, ManifestRef, PackSummary, Snapshot
 from repository.pack import PackWriter
 from repository.rules import path_key
 from repository.stream import ChunkStream
@@ -87,7 +87,8 @@ class Repo:
             data = files[path]
             stream.begin()
             feed(stream, data)
-            builder.add(Described(path, "f", len(data), b"stamp", self.meta), stream.end())
+            mark = stream.end()
+            builder.add(Entry(path, "f", len(data), b"stamp", self.meta, [], mark.digest), mark)
         stream.finish()
         return builder.build(stream), stream.stored
 
@@ -126,6 +127,11 @@ class Repo:
         )
         write_snapshot(self.store, self.vault, self.keys, 1, snapshot)
         return snapshot
+
+    def tables(self) -> list[PackSummary]:
+        """Of the packs that index objects name."""
+        names = self.stored("index/")
+        return [table for name in names for table in read_index(*self.subject, id_of(name))]
 
     def loaded(self) -> Index:
         index = Index()

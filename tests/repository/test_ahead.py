@@ -27,7 +27,7 @@ class Counting(DirectoryWriter):
             self.now += 1
             self.most = max(self.most, self.now)
         try:
-            self._meeting.wait(10)
+            self._meeting.wait(60)
             return super().get(name, limit)
         finally:
             with self._lock:

@@ -3,8 +3,9 @@
 import random
 from typing import TYPE_CHECKING
 
-from repository.builder import Described, ManifestBuilder, absent_chunks, is_whole
+from repository.builder import ManifestBuilder, absent_chunks, is_whole
 from repository.index import Index
+from repository.manifest import Entry
 from repository.patch import merge
 from repository.rules import check_manifest
 
@@ -24,10 +25,11 @@ def test_kept_entries_refer_to_the_same_chunks(repo: "Repo", fill: "Callable[...
     builder.keep_entry(parent, parent.entries[0])
     stream.begin()
     fill(stream, b"new data")
-    builder.add(Described(b"/aa", "f", 8, b"s", b"m"), stream.end())
-    newer = Described(b"/b", "f", 50_000, b"newer stamp", b"newer meta")
+    mark = stream.end()
+    builder.add(Entry(b"/aa", "f", 8, b"s", b"m", [], mark.digest), mark)
+    newer = Entry(b"/b", "f", 50_000, b"newer stamp", b"newer meta")
     builder.keep(newer, parent, parent.entries[1])
-    builder.add(Described(b"/d", "d", 0, b"s", b"m"))
+    builder.add(Entry(b"/d", "d", 0, b"s", b"m"))
     stream.finish()
     built = builder.build(stream)
     check_manifest(built)
@@ -100,7 +102,8 @@ def test_a_patch_has_no_more_chunks_than_its_entries_use(repo: "Repo", fill: "Ca
     for name, builder in zip((b"/bb", b"/cc"), builders, strict=True):
         stream.begin()
         fill(stream, name * 20_000)
-        builder.add(Described(name, "f", 60_000, b"s", b"m"), stream.end())
+        mark = stream.end()
+        builder.add(Entry(name, "f", 60_000, b"s", b"m", [], mark.digest), mark)
     stream.finish()
     for builder in builders:
         patch = builder.build_patch(stream, ref, [])

@@ -89,7 +89,7 @@ def test_a_truncated_pack_is_found_without_reading_data(repo: "Repo") -> None:
 def test_a_flipped_bit_in_a_chunk_touches_its_files_only(repo: "Repo") -> None:
     snapshot = repo.backup(FILES)
     (name,) = repo.stored("packs/")
-    _, offset, sealed, _, _ = RECORD.unpack_from(repo.loaded().table_of(0).records, 0)
+    _, offset, sealed, _, _ = RECORD.unpack_from(repo.tables()[0].records, 0)
     repo.damage(name, lambda data: flip(data, offset + sealed - 1))
     assert run(repo, read_data=False).problems == []
     report = run(repo)
@@ -125,7 +125,7 @@ def test_a_damaged_index_is_named(repo: "Repo") -> None:
 
 def test_a_duplicate_index_is_no_problem(repo: "Repo") -> None:
     repo.backup(FILES)
-    write_indexes(repo.store, repo.vault, repo.keys, 1, b"K" * 16, 1, [repo.loaded().table_of(0)])
+    write_indexes(repo.store, repo.vault, repo.keys, 1, b"K" * 16, 1, [repo.tables()[0]])
     assert run(repo).problems == []
 
 
@@ -338,7 +338,7 @@ def test_what_each_snapshot_loses_is_counted(repo: "Repo") -> None:
     repo.backup({b"/e": b"other"}, 2)
     both = repo.commit([ref, repo.put_manifest(repo.segment({b"/f": b"more"})[0], 8)], 3)
     assert run(repo, read_data=False).losses == [Loss(both.id, 3, 1, 5)], "f has no index object"
-    _, offset, sealed, _, _ = RECORD.unpack_from(repo.loaded().table_of(0).records, 0)
+    _, offset, sealed, _, _ = RECORD.unpack_from(repo.tables()[0].records, 0)
     (name,) = {layout.pack_name(repo.loaded().locate(each).pack) for each in ids_of(repo, DATA[:30_000])}
     repo.damage(name, lambda data: flip(data, offset + sealed - 1))
     losses = run(repo).losses

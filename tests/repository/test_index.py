@@ -84,15 +84,6 @@ def test_it_agrees_with_a_dictionary(packs: list[list[int]]) -> None:
             assert index.locate(chunk_id).pack == expected[chunk_id]
 
 
-def test_tables_come_out_as_they_went_in() -> None:
-    index = Index()
-    packs = [summary(number, [chunk(10 * number + n) for n in range(number + 1)]) for number in range(5)]
-    for pack in packs:
-        index.add_pack(pack)
-        index.add_pack(pack)  # twice is once
-    assert [index.table_of(number) for number, _ in enumerate(index.packs())] == packs
-
-
 def test_index_objects_come_back_and_only_new_ones_are_loaded(
     repo: "Repo", make_index: "Callable[[], ChunkIndex]"
 ) -> None:

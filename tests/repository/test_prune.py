@@ -13,7 +13,7 @@ from repository.index import read_index
 from repository.manifest import Snapshot
 from repository.prune import decide, leave_out, remove
 from repository.prunes import Names
-from repository.survey import NotCertain, Subject, Usage, removable, survey, used_packs
+from repository.survey import NotCertain, Subject, Usage, removable, survey
 
 if TYPE_CHECKING:
     from tests.repository.conftest import Repo
@@ -26,7 +26,12 @@ def nothing() -> None:
 
 
 def look(repo: "Repo", going: frozenset[bytes] = NOBODY) -> Usage:
-    return survey(Subject(repo.store, repo.vault, repo.keys), going)
+    with survey(Subject(repo.store, repo.vault, repo.keys), going, repo.room) as usage:
+        return usage
+
+
+def used_packs(usage: Usage) -> set[bytes]:
+    return {pack.id for pack in usage.packs() if pack.used}
 
 
 def packs(repo: "Repo") -> set[bytes]:

@@ -14,10 +14,12 @@ from repository.errors import (
     SnapshotVoid,
     WrongObject,
 )
-from repository.layout import mark_name, prune_of, snapshot_name, sweep_name
+from repository.layout import mark_name, plan_name, prune_of, snapshot_name, sweep_name, work_name
 from repository.manifest import Doomed
+from repository.measure import MeasuredReader, Meter
 from repository.objects import MAX_PRUNE, put_struct
 from repository.prunes import (
+    Mark,
     Names,
     read_mark,
     read_struck,
@@ -38,15 +40,31 @@ NAMES = Names(frozenset({b"a" * 16, b"b" * 16}), frozenset({b"m" * 24}))
 
 def test_a_mark_and_a_sweep_come_back(repo: "Repo") -> None:
     where = (repo.store, repo.vault, repo.keys)
-    write_mark(*where, 1, PRUNE, 5, NAMES)
+    write_mark(*where, 1, PRUNE, 5, NAMES, older=[OTHER])
     write_sweep(*where, 1, OTHER, 6, Names(frozenset({b"c" * 16}), frozenset()))
-    assert read_mark(*where, PRUNE) == NAMES
+    assert read_mark(*where, PRUNE) == Mark(NAMES, frozenset(), frozenset({OTHER}))
     assert [(name, time) for name, time, _ in sweeps(*where)] == [(sweep_name(OTHER), 6)]
     struck = read_struck(*where)
     assert struck.objects == {mark_name(PRUNE), sweep_name(OTHER)}
     assert struck.packs == {b"a" * 16, b"b" * 16, b"c" * 16}
     assert struck.manifests == NAMES.manifests
     assert read_struck(*where, swept_only=True).packs == {b"c" * 16}
+
+
+def test_a_mark_names_the_jobs_that_had_working_objects_before(repo: "Repo") -> None:
+    where = (repo.store, repo.vault, repo.keys)
+    planned, half = b"j" * 16, b"h" * 16
+    for name in (
+        plan_name(planned),
+        work_name(planned, 1, 0),
+        work_name(half, 1, 0),
+        "jobs/stray",
+        "jobs/ab/plan",
+    ):
+        repo.store.put(name, [b"x"])
+    write_mark(*where, 1, PRUNE, 5, NAMES)
+    repo.store.put(plan_name(OTHER), [b"x"])
+    assert read_mark(*where, PRUNE) == Mark(NAMES, frozenset({planned, half}), frozenset())
 
 
 def test_a_mark_is_made_once(repo: "Repo") -> None:
@@ -138,6 +156,15 @@ def test_a_void_keeps_a_snapshot_from_coming_about_and_is_none(repo: "Repo") -> 
     with pytest.raises(SnapshotVoid) as caught:
         read_snapshot(*where, PRUNE)
     assert not is_damage(repo.store, snapshot_name(PRUNE), caught.value)
+
+
+def test_a_void_costs_a_reader_one_request(repo: "Repo") -> None:
+    where = (repo.store, repo.vault, repo.keys)
+    write_void(*where, 1, PRUNE, 7)
+    meter = Meter()
+    assert read_snapshots(MeasuredReader(repo.store, meter), *where[1:], lambda *_: None) == []
+    assert meter.read()["get"].operations == 1
+    assert set(meter.read()) <= {"get", "list"}
 
 
 def test_what_only_looks_like_a_void_is_damage(repo: "Repo") -> None:

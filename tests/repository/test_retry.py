@@ -9,7 +9,7 @@ from typing_extensions import Buffer
 
 from repository import errors
 from repository.directory import DirectoryPruner
-from repository.errors import ObjectExists, RepositoryError, StoreFull, StoreUnreachable
+from repository.errors import CacheUnusable, ObjectExists, RepositoryError, StoreFull, StoreUnreachable
 from repository.retry import RetryingPruner, RetryingWriter, RetryPolicy, is_retryable
 
 
@@ -93,6 +93,21 @@ def test_it_gives_up_at_the_deadline(failing: Make) -> None:
     with pytest.raises(StoreUnreachable):
         store.put("a", [b"x"])
     assert clock.now <= 30.0
+
+
+def test_it_is_asked_before_each_attempt_whether_it_may(failing: Make) -> None:
+    """What was allowed when the call began may be over by the next attempt."""
+    left = [2]
+
+    def require() -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise CacheUnusable("its time is over")
+
+    inner, _, clock = failing("rrrr")
+    with pytest.raises(CacheUnusable):
+        RetryingPruner(inner, replace(clock.policy(), require=require)).put("a", [b"x"])
+    assert inner.calls == 2
 
 
 def test_a_permanent_error_is_raised_at_once(failing: Make) -> None:

@@ -1,123 +1,129 @@
-"""What the snapshots use, looked at while others write, and never guessed."""
+"""What snapshots use, pack by pack: the same from memory and from disk, and where it is."""
 
 import random
-from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from repository import layout
-from repository import survey as module
-from repository.prunes import Names
-from repository.survey import NotCertain, Subject, Usage, removable, survey, used_packs
+from repository.catalog import read_manifest, read_snapshots
+from repository.errors import CacheUnusable, StoreUnreachable
+from repository.prune import leave_out
+from repository.survey import NotCertain, PackUse, Subject, Usage, survey
+from tests.repository.test_listed import Replacing
 
 if TYPE_CHECKING:
+    from repository.store import ReadStore
     from tests.repository.conftest import Repo
 
 NOBODY: frozenset[bytes] = frozenset()
+IN_MEMORY = 24 << 20
 
 
-def look(repo: "Repo", store: object = None, going: frozenset[bytes] = NOBODY) -> Usage:
-    return survey(Subject(store or repo.store, repo.vault, repo.keys), going)  # type: ignore[arg-type]
+def look(
+    repo: "Repo", store: "ReadStore | None" = None, room: Path | None = None, in_memory: int = IN_MEMORY
+) -> Usage:
+    subject = Subject(store or repo.store, repo.vault, repo.keys)
+    with survey(subject, NOBODY, room or repo.room, in_memory) as usage:
+        return usage
 
 
-def noise(seed: int, size: int = 9000) -> bytes:
-    return random.Random(seed).randbytes(size)
+def data(seed: int) -> bytes:
+    return random.Random(seed).randbytes(40_000)
 
 
-def test_of_each_pack_it_knows_what_is_used_of_it(repo: "Repo") -> None:
-    kept, gone = repo.backup({b"/a": noise(1)}, 1), repo.backup({b"/b": noise(2)}, 2)
-    _, orphans = repo.segment({b"/c": noise(3)})
-    repo.store.delete(layout.snapshot_name(gone.id))
+def fill(repo: "Repo") -> None:
+    """Four packs, of which some are used in part and one is not at all; one chunk in two of them."""
+    for number in range(4):
+        repo.backup({b"/%d" % each: data(each) for each in (number, number + 1, number + 10)}, number)
+    _, twins = repo.segment({b"/0": data(0)})
+    repo.publish(twins)
+    for number in (0, 2):
+        repo.store.delete(layout.snapshot_name(number.to_bytes(16, "big")))
+
+
+@pytest.mark.parametrize("in_memory", [0, 2000, IN_MEMORY])
+def test_it_comes_to_the_same_on_disk_and_in_memory(repo: "Repo", in_memory: int) -> None:
+    fill(repo)
+    subject = Subject(repo.store, repo.vault, repo.keys)
+    with survey(subject, NOBODY, repo.room, in_memory) as usage:
+        packs = list(usage.packs())
+        moved = {pack.id: found for pack, found in usage.moves(packs)}
+    expected = by_hand(repo)
+    assert {pack.id: pack.used for pack in packs} == {
+        pack: sum(sizes.values()) for pack, sizes in expected.items()
+    }
+    assert any(0 < pack.used < pack.total for pack in packs)
+    assert any(not pack.used for pack in packs)
+    for pack_id, found in moved.items():
+        assert found is not None
+        assert {chunk_id: at.sealed_len for chunk_id, at in found} == expected[pack_id]
+        assert [at.offset for _, at in found] == sorted(at.offset for _, at in found)
+        assert {at.pack for _, at in found} <= {pack_id}
+    assert list(repo.room.iterdir()) == []
+
+
+def by_hand(repo: "Repo") -> dict[bytes, dict[bytes, int]]:
+    """Sealed lengths of the used chunks of each pack, by the index in memory; at home in the pack that comes first."""
+    index = repo.loaded()
+    homes: dict[bytes, dict[bytes, int]] = {layout.id_of(name): {} for name in repo.stored(layout.PACKS)}
+    for snapshot in read_snapshots(repo.store, repo.vault, repo.keys, lambda *_: None):
+        for ref in snapshot.manifests:
+            manifest = read_manifest(repo.store, repo.vault, repo.keys, ref)
+            used = {number for entry in manifest.entries for number in entry.extents[::3]}
+            for chunk_id in (manifest.chunk_ids[32 * number : 32 * number + 32] for number in used):
+                home = min(index.places(chunk_id), key=lambda place: place.pack)
+                homes[home.pack][chunk_id] = home.sealed_len
+    return homes
+
+
+def test_without_a_disk_for_it_nothing_is_said(repo: "Repo", tmp_path: Path) -> None:
+    fill(repo)
+    (tmp_path / "in-the-way").write_text("no folder")
+    with pytest.raises(CacheUnusable, match="too much to compare"):
+        look(repo, room=tmp_path / "in-the-way" / "room", in_memory=2000)
+
+
+def test_what_a_pack_does_not_have_where_it_should_is_not_moved(repo: "Repo") -> None:
+    fill(repo)
     usage = look(repo)
-    assert usage.snapshots == 1
-    assert usage.manifests == {ref.id for ref in kept.manifests}
-    assert usage.stored_manifests == usage.manifests | {ref.id for ref in gone.manifests}
-    assert usage.orphans() == {pack.id for pack in orphans}
-    used, unused = sorted(usage.packs(), key=lambda pack: -pack.used)
-    assert used.used == used.total > 0
-    assert (unused.used, unused.total > 0) == (0, True)
-    assert used_packs(usage) == {used.id}
-    assert usage.used_of(unused) == []
-    assert sum(place.sealed_len for _, place in usage.used_of(used)) == used.used
+    packs = [pack for pack in usage.packs() if pack.used]
+    repo.damage(layout.pack_name(packs[0].id), lambda content: content[: len(content) // 2])
+    repo.store.delete(layout.pack_name(packs[1].id))
+    moved: list[tuple[PackUse, bool]] = [(pack, found is not None) for pack, found in usage.moves(packs)]
+    assert moved == [(pack, number > 1) for number, pack in enumerate(packs)]
 
 
-def test_nothing_that_is_needed_now_is_removable_whatever_was_marked(repo: "Repo") -> None:
-    snapshot = repo.backup({b"/a": noise(1)}, 1)
-    usage = look(repo)
-    manifests = frozenset(ref.id for ref in snapshot.manifests)
-    marked = Names(used_packs(usage) | {b"x" * 16}, manifests | {b"y" * 24})
-    assert removable(usage, marked) == Names(frozenset({b"x" * 16}), frozenset({b"y" * 24}))
+def test_a_late_sweep_beside_it_is_no_damage(repo: "Repo") -> None:
+    fill(repo)
+    (idle, *_) = (pack.id for pack in look(repo).packs() if not pack.used)
+
+    def sweep() -> None:
+        leave_out(repo.store, repo.vault, repo.keys, 1, b"p" * 16, frozenset({idle}), lambda: None)
+
+    usage = look(repo, Replacing(repo.store, sweep))  # type: ignore[arg-type]
+    assert idle not in {pack.id for pack in usage.packs()}
+    assert idle in set(usage.orphans())
 
 
-class Busy:
-    """A store into which somebody commits a backup right after its index objects were listed."""
+def test_a_store_that_does_not_answer_is_not_taken_for_damage(repo: "Repo") -> None:
+    fill(repo)
 
-    def __init__(self, repo: "Repo") -> None:
-        self._repo = repo
-        self._once = True
+    class Silent(Replacing):
+        def get(self, name: str, limit: int) -> bytes:
+            if name.startswith(layout.SNAPSHOTS):
+                raise StoreUnreachable("no answer")
+            return repo.store.get(name, limit)
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._repo.store, name)
-
-    def list(self, prefix: str, after: str = "") -> Iterator[str]:
-        yield from list(self._repo.store.list(prefix, after))
-        if prefix == layout.INDEX and self._once:
-            self._once = False
-            self._repo.backup({b"/new": noise(4)}, 9)
+    with pytest.raises(StoreUnreachable):
+        look(repo, Silent(repo.store, lambda: None))  # type: ignore[arg-type]
 
 
-def test_a_backup_that_is_committed_meanwhile_is_no_loss(repo: "Repo") -> None:
-    repo.backup({b"/a": noise(1)}, 1)
-    usage = look(repo, Busy(repo))
-    assert usage.missing == set()
-    assert len(usage.orphans()) == 1, "stored after the index objects were listed"
-
-
-def test_a_chunk_whose_only_pack_is_gone_makes_it_uncertain(repo: "Repo") -> None:
-    repo.backup({b"/a": noise(1)}, 1)
+def test_what_is_wrong_is_told_and_not_without_end(repo: "Repo") -> None:
+    fill(repo)
     for name in repo.stored(layout.PACKS):
         repo.store.delete(name)
-    with pytest.raises(NotCertain, match="no pack is known to hold it") as refused:
+    with pytest.raises(NotCertain, match="no pack is known to hold it") as caught:
         look(repo)
-    assert "check" in refused.value.remedy
-
-
-def test_an_unneeded_pack_that_is_gone_is_only_told(repo: "Repo") -> None:
-    repo.backup({b"/a": noise(1)}, 1)
-    _, stray = repo.segment({b"/b": noise(2)})
-    repo.publish(stray)
-    repo.store.delete(layout.pack_name(stray[0].id))
-    assert look(repo).missing == {stray[0].id}
-
-
-@pytest.mark.parametrize("prefix", [layout.SNAPSHOTS, layout.INDEX, layout.MANIFESTS])
-def test_one_object_that_cannot_be_read_stops_it_and_is_named(repo: "Repo", prefix: str) -> None:
-    repo.backup({b"/a": noise(1)}, 1)
-    (name,) = repo.stored(prefix)
-    repo.damage(name, lambda data: data[:-1])
-    with pytest.raises(NotCertain, match=name):
-        look(repo)
-
-
-def test_it_names_no_more_than_a_person_reads(repo: "Repo", monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_TOLD", 2)
-    for number in range(4):
-        (repo.folder / "packs" / f"0{number}").mkdir(parents=True, exist_ok=True)
-        (repo.folder / "packs" / f"0{number}" / "stray").write_bytes(b"x")
-    with pytest.raises(NotCertain) as refused:
-        look(repo)
-    assert [f"packs/0{number}/stray" in refused.value.message for number in range(4)] == [
-        True,
-        True,
-        False,
-        False,
-    ]
-
-
-def test_every_object_is_a_sign_of_life(repo: "Repo") -> None:
-    repo.backup({b"/a": noise(1)}, 1)
-    signs: list[None] = []
-    survey(Subject(repo.store, repo.vault, repo.keys, lambda: signs.append(None)), NOBODY)
-    names = [repo.stored(prefix) for prefix in (layout.INDEX, layout.PACKS, layout.MANIFESTS)]
-    assert len(signs) > sum(map(len, names))
+    assert caught.value.message.count("chunk ") == 20

@@ -3,8 +3,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from config.settings import Schedule
-from crypto import job, notes
+from config.schedules import Schedule
+from crypto import job
 from crypto.identity import Identity
 from scheduler import submit
 from tests.scheduler.world import NOW, OTHER_VAULT, World
@@ -21,10 +21,7 @@ def ask(
     operator: Identity | None = None,
     planned: tuple[Schedule, ...] = SCHEDULES,
 ) -> Any:
-    body = world.body(job.ASK, vault=bytes(16), about=job.AskSpec("", world.people.client.public, about))
-    verdict = submit.submit(world.parts(schedules=planned), world.sign(body, operator), NOW)
-    assert verdict.state == "done", verdict
-    return msgspec.json.decode(notes.open_answer(world.people.client, body.job, verdict.outcome))
+    return world.ask(about, operator, schedules=planned)
 
 
 def test_the_jobs_newest_first(world: World) -> None:
@@ -50,6 +47,7 @@ def test_the_schedules_with_last_and_next_run(world: World) -> None:
     found = ask(world, "schedules")
     assert [each["name"] for each in found] == ["nightly", "weekly"]
     assert (found[0]["last"], found[0]["last_state"]) == (None, None)
+    assert (found[0]["kind"], found[0]["prune"], found[0]["prune_state"]) == ("backup", False, None)
     assert found[0]["next"] > NOW
     world.scheduler(schedules=SCHEDULES).tick(NOW)
     slot = found[0]["next"]

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from config.settings import Schedule
+from config.schedules import Schedule
 from crypto import job
 from crypto.errors import SealBroken
 from crypto.identity import Identity

@@ -106,3 +106,18 @@ def test_ended_jobs_are_forgotten_after_a_long_time_but_not_untidied_backups(wor
     assert world.ledger.get(checked) is None
     assert world.ledger.get(backed_up) is not None
     assert world.ledger.get(running) is not None
+
+
+def test_what_every_tick_asks_of_a_schedule_walks_through_an_index(world: World) -> None:
+    """A schedule of every minute has half a million jobs in a year."""
+    asked: list[str] = []
+    job = world.job(world.submit())
+    world.ledger._db.set_trace_callback(asked.append)
+    world.ledger.is_running("nightly")
+    world.ledger.of_slot("nightly", NOW)
+    world.ledger.follower(msgspec.structs.replace(job, schedule="nightly"))
+    world.ledger._db.set_trace_callback(None)
+    plans = [[row[3] for row in world.ledger._db.execute(f"EXPLAIN QUERY PLAN {query}")] for query in asked]
+    for plan, index in zip(plans, ("jobs_unfinished", *["sqlite_autoindex_jobs_2"] * 2), strict=True):
+        assert f"USING INDEX {index}" in plan[0]
+    assert not any("TEMP B-TREE" in line for plan in plans for line in plan)

@@ -6,7 +6,9 @@ from crypto import job
 from crypto.job import PruneSpec, SweepSpec, open_spec
 from crypto.registry import BACKUP, MAINTENANCE, RESTORE
 from scheduler.lifecycle import LEASE_MS, SWEEPING, TICKET_LIFETIME_MS
+from scheduler.prunes import LATE_MS
 from tests.scheduler.world import NOW, REPO, Wake, World
+from workers.maintenance.prune import VOID_MS
 
 TICK_MS = 5000
 ROLES = {job.BACKUP: BACKUP} | dict.fromkeys((job.RESTORE, job.LIST, job.FIND, job.DIFF), RESTORE)
@@ -101,6 +103,24 @@ def test_what_ended_lately_must_not_commit_any_more(world: World) -> None:
     spec = open_spec(world.people.workers[MAINTENANCE], prune, wakes(world, "sweep")[0].spec)
     assert isinstance(spec, SweepSpec)
     assert sorted(spec.ended) == sorted([failed, running, cancelled])
+
+
+@pytest.mark.parametrize(("late_ms", "told"), [(0, True), (1, False)])
+def test_a_sweep_is_told_of_jobs_that_ended_as_long_as_their_tickets_may_be_good(
+    world: World, late_ms: int, told: bool
+) -> None:
+    ended = world.submit()
+    end(world, ended, "failed")
+    at = NOW + 2 * TICKET_LIFETIME_MS + late_ms
+    prune = world.submit(job.PRUNE, sent_ms=at)
+    marked(world, prune, at)
+    spec = open_spec(world.people.workers[MAINTENANCE], prune, wakes(world, "sweep")[0].spec)
+    assert isinstance(spec, SweepSpec)
+    assert spec.ended == ((ended,) if told else ())
+
+
+def test_voids_last_for_as_long_as_jobs_are_told_of() -> None:
+    assert VOID_MS >= LATE_MS > TICKET_LIFETIME_MS
 
 
 def test_a_ticket_for_the_mark_starts_no_sweep(world: World) -> None:

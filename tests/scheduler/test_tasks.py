@@ -153,7 +153,7 @@ def test_a_stack_that_is_taken_down_interrupts_its_jobs(tmp_path: Path, people: 
     made.send(queues.SUBMIT, made.request(job.CHECK, job_id))
     assert made.verdict(job_id).state == "queued"
     made.process.terminate()
-    assert made.process.wait(20) == 0
+    assert made.process.wait(60) == 0
     ledger = Ledger(made.home.ledger_db)
     found = ledger.get(job_id)
     ledger.close()

@@ -7,16 +7,18 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from config.settings import Schedule
-from crypto.registry import BACKUP
+from config.schedules import Retention, Schedule
+from crypto.registry import BACKUP, MAINTENANCE
 from scheduler.ledger import Ledger
 from scheduler.lifecycle import CLAIM_MS, LEASE_MS, MAX_ATTEMPTS
 from scheduler.service import Scheduler
 from tests.scheduler.world import NOW, People, RememberingPublisher, World
+from tests.workers.stack_control import until
 
 MINUTE = 60_000
 START = NOW - NOW % MINUTE
@@ -59,6 +61,7 @@ def in_process(
     work: Callable[[World, Scheduler], None],
     *,
     schedules: tuple[Schedule, ...] = (),
+    retention: tuple[Retention, ...] = (),
     before: Callable[[], None] = nothing,
     after: Callable[[], None] = nothing,
 ) -> multiprocessing.process.BaseProcess:
@@ -67,7 +70,7 @@ def in_process(
     def main() -> None:
         world = World(folder, people)
         world.publisher = SharedPublisher(folder / "published", before, after)
-        work(world, world.scheduler(schedules=schedules))
+        work(world, world.scheduler(schedules=schedules, retention=retention))
 
     process = fork.Process(target=main)
     process.start()
@@ -100,6 +103,33 @@ def test_a_slot_fires_once_with_three_schedulers(tmp_path: Path, people: People)
     assert sorted(filter(None, slots)) == ticks[1:]
     backups = [line for line in published(tmp_path) if line[0] == "backup.plan"]
     assert len(backups) == len(ticks) - 1
+
+
+def test_each_forget_has_one_prune_with_three_schedulers(tmp_path: Path, people: People) -> None:
+    """Each of them ends whatever runs, at once, so that all of them find the same prune and the same slot due."""
+    policy = Retention("keep", "documents", "* * * * *", keep_last=1, prune=True)
+    world = World(tmp_path, people)
+    world.know_vault()
+    world.ledger.close()
+    barrier = fork.Barrier(3)
+    ticks = [START + n * MINUTE // 2 for n in range(40)]
+
+    def work(world: World, scheduler: Scheduler) -> None:
+        for at in ticks:
+            barrier.wait(30)
+            for job in world.ledger.unfinished(world.parts().stack):
+                # Through one that has no retention, so that the prune is left to the ticks.
+                text = world.report(job.id, "done", role=MAINTENANCE, fence=job.fence, at_ms=at)
+                world.scheduler().report(text, at)
+            barrier.wait(30)
+            scheduler.tick(at)
+
+    join(*(in_process(tmp_path, people, work, retention=(policy,)) for _ in range(3)))
+    ledger = Ledger(tmp_path / "ledger.db")
+    kinds = [job.kind for job in reversed(ledger.newest(100)) if job.schedule]
+    ledger.close()
+    assert len(kinds) > len(ticks) // 3
+    assert kinds == ["forget", "prune"] * (len(kinds) // 2) + ["forget"] * (len(kinds) % 2)
 
 
 def test_a_lost_job_is_driven_again_once_with_three_schedulers(tmp_path: Path, people: People) -> None:
@@ -206,6 +236,11 @@ def test_killed_around_publishing_a_slot_it_fires_once(tmp_path: Path, people: P
     survivor.ledger.close()
 
 
+def has_jobs(folder: Path) -> bool:
+    with closing(sqlite3.connect(f"file:{folder}/ledger.db?mode=ro", uri=True)) as db:
+        return bool(db.execute("SELECT count(*) FROM jobs").fetchone()[0])
+
+
 def test_killed_at_any_time_the_ledger_is_whole_and_every_job_comes_to_an_end(
     tmp_path: Path, people: People
 ) -> None:
@@ -222,9 +257,10 @@ def test_killed_at_any_time_the_ledger_is_whole_and_every_job_comes_to_an_end(
 
     for delay in (0.02, 0.04, 0.06, 0.08):
         victim = in_process(tmp_path, people, work)
+        until(lambda: has_jobs(tmp_path))
         time.sleep(delay)
         victim.kill()
-        victim.join(10)
+        victim.join(60)
 
     with sqlite3.connect(tmp_path / "ledger.db") as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

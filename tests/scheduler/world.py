@@ -3,10 +3,11 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from config.settings import Schedule
+from config.schedules import Retention, Schedule
 from crypto import canonical, job, notes, report, signing, ticket
 from crypto.certificate import ProcessKeys
 from crypto.hpke import HpkeKey
@@ -25,6 +26,7 @@ from crypto.registry import (
 )
 from crypto.signing import Domain, Signed
 from crypto.ticket import Ticket
+from scheduler import submit
 from scheduler.ledger import Ledger
 from scheduler.lifecycle import Job
 from scheduler.parts import Parts
@@ -124,7 +126,12 @@ class World:
         self.ledger = Ledger(folder / "ledger.db")
 
     def parts(
-        self, *, stack: bytes = STACK, one_shot: bool = False, schedules: tuple[Schedule, ...] = ()
+        self,
+        *,
+        stack: bytes = STACK,
+        one_shot: bool = False,
+        schedules: tuple[Schedule, ...] = (),
+        retention: tuple[Retention, ...] = (),
     ) -> Parts:
         return Parts(
             identity=self.people.scheduler,
@@ -134,6 +141,7 @@ class World:
             stack=stack,
             one_shot=one_shot,
             schedules=schedules,
+            retention=retention,
             hostname="host",
         )
 
@@ -175,6 +183,13 @@ class World:
         body = self.body(kind, **changes)  # type: ignore[arg-type]
         self.scheduler().submit(self.sign(body), body.sent_ms)
         return body.job
+
+    def ask(self, about: str, operator: Identity | None = None, **options: object) -> Any:
+        """What a scheduler with these options answers to a question."""
+        body = self.body(job.ASK, vault=bytes(16), about=job.AskSpec("", self.people.client.public, about))
+        verdict = submit.submit(self.parts(**options), self.sign(body, operator), NOW)  # type: ignore[arg-type]
+        assert verdict.state == "done", verdict
+        return msgspec.json.decode(notes.open_answer(self.people.client, body.job, verdict.outcome))
 
     def know_vault(self) -> None:
         """Have the ledger remember that the vault was made here."""

@@ -50,7 +50,7 @@ def one_shot(home: Path, *more: str) -> Iterator[tuple[StackInfo, subprocess.Pop
     finally:
         ours.close()
         try:
-            stack.wait(timeout=20)
+            stack.wait(timeout=60)
         except subprocess.TimeoutExpired:
             stack.kill()
             raise

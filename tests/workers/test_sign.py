@@ -1,7 +1,6 @@
 """A role's sign of life, on a real broker and without one."""
 
 import logging
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from config import queues
 from config.broker import BrokerSettings
 from tests.config.acl_server import ValkeyServer
+from tests.ports import reserved
 from workers.sign import Sign
 
 
@@ -32,12 +32,10 @@ def test_a_sign_holds_nothing_and_tells_its_age(server: ValkeyServer) -> None:
 def test_a_sign_that_cannot_be_given_stops_nobody_and_is_logged_once(
     server: ValkeyServer, caplog: pytest.LogCaptureFixture, away: bool
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        nobody = f"redis://127.0.0.1:{probe.getsockname()[1]}/0"
     # A user that may not: its rules are of an older release.
-    sign = Sign("beat", nobody if away else server.url("monitor"), BrokerSettings())
-    with caplog.at_level(logging.WARNING, "workers.sign"):
+    with reserved(1) as (port,), caplog.at_level(logging.WARNING, "workers.sign"):
+        nobody = f"redis://127.0.0.1:{port}/0"
+        sign = Sign("beat", nobody if away else server.url("monitor"), BrokerSettings())
         sign.give()
         sign.give()
     assert len(caplog.records) == 1

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from repository.builder import Described, ManifestBuilder, absent_chunks, is_whole
+from repository.builder import ManifestBuilder, absent_chunks, is_whole
 from repository.cache.files import KnownFiles
 from repository.index import ChunkIndex
 from repository.manifest import (
@@ -159,7 +159,7 @@ class SegmentWriter:
         return Outcome(manifest, self._errors, self._skipped, stats, patches)
 
     def _take(self, item: WorkItem) -> None:
-        known = self._known_of(item)
+        known = self._known_of(item) if self._known else None
         if known is not None and known.entry.stamp == item.stamp:
             self._builder.keep_entry(known.manifest, known.entry)
             self._kept += item.kind == "f" and item.part_offset == 0
@@ -168,7 +168,8 @@ class SegmentWriter:
         else:
             found = self._reader.describe(item.path, item.kind)
             self._builder.add(_described(item, found))
-            self._errors.extend((item.path, warning) for warning in found.warnings)
+            if found.warnings:
+                self._errors.extend((item.path, warning) for warning in found.warnings)
 
     def _is_same(self, item: WorkItem) -> bool:
         known = self._known_of(item)
@@ -186,7 +187,8 @@ class SegmentWriter:
         stream.begin()
         found = self._reader.read(_wanted(item), stream)
         mark = stream.end()
-        self._errors.extend((item.path, text) for text in (found.changed, *found.warnings) if text)
+        if found.changed or found.warnings:
+            self._errors.extend((item.path, text) for text in (found.changed, *found.warnings) if text)
         if known is not None and _same_data(known.entry, found, mark):
             # Only its times or its mode changed: the chunks are there already.
             stream.rollback(mark)
@@ -198,15 +200,15 @@ class SegmentWriter:
         if place is None or not stream.rollback(mark):
             # What has left the buffer is in chunks already, whether a file refers to them or not.
             place = mark
-        self._put(_described(item, found), place, mark.digest)
+        self._put(_described(item, found, mark.digest), place)
 
-    def _put(self, described: Described, place: Place, digest: bytes) -> None:
+    def _put(self, described: Entry, place: Place) -> None:
         if isinstance(place, Mark):
             self._builder.add(described, place)
         elif isinstance(place, Known):
             self._builder.keep(described, place.manifest, place.entry)
         else:
-            self._builder.reuse(described, digest, place)
+            self._builder.reuse(described, described.digest, place)
 
 
 def _wanted(item: WorkItem) -> Wanted:
@@ -218,16 +220,19 @@ def _same_data(entry: Entry, found: ReadItem, mark: Mark) -> bool:
     return entry.digest == mark.digest and entry.size == found.size and tuple(entry.ranges) == found.ranges
 
 
-def _described(item: WorkItem, found: ReadItem) -> Described:
+def _described(item: WorkItem, found: ReadItem, digest: bytes = b"") -> Entry:
+    """The entry of what was found, its extents still to come."""
     # The parts of a file that grows or shrinks meanwhile are parts of the one that was planned.
     size = found.size if item.part_length == WHOLE else item.size
-    return Described(
+    return Entry(
         item.path,
         item.kind,
         size,
         found.stamp,
         found.meta,
-        found.ranges,
+        [],
+        digest,
+        list(found.ranges),
         item.part_offset,
         item.part_length,
     )

@@ -5,6 +5,7 @@ import os
 
 from config.errors import StrongroomError
 from crypto.chunkid import ChunkIds, FileNames
+from crypto.errors import Expired
 from crypto.job import BackupSpec, InitSpec
 from repository import layout
 from repository.buffers import scratch
@@ -27,7 +28,7 @@ from workers.backup.endpoints import require_endpoints
 from workers.backup.own_secrets import own_secrets
 from workers.indexes import LastLook, file_tables, host_indexes
 from workers.keys import Send, VaultKeys
-from workers.process import Process
+from workers.process import Process, now_ms
 
 logger = logging.getLogger(__name__)
 
@@ -87,8 +88,19 @@ class BackupSession:
             own.process.settings.store,
             create=isinstance(job.spec, InitSpec),
             on_wait=on_wait,
+            require=self._require_time,
         )
         self.keys = VaultKeys(own.process, job, self.store, send)
+
+    def _require_time(self) -> None:
+        """Nothing is stored once the ticket's time is over, least of all a snapshot, however long a worker stood still.
+
+        A prune relies on it: from then on it does not have to see to it that an ended job commits nothing.
+        """
+        if now_ms() >= self.job.ticket.expires_ms:
+            raise Expired(
+                "the time of the job's ticket was over before all was stored", remedy="submit it again"
+            )
 
     @property
     def spec(self) -> BackupSpec:

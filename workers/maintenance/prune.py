@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from contextlib import suppress
 from typing import Any, Final
 
 from crypto import notes, report
@@ -11,10 +12,11 @@ from repository import layout
 from repository.access import VaultId
 from repository.errors import ObjectExists, ObjectMissing, RepositoryError
 from repository.fetch import Fetcher
-from repository.index import write_indexes
+from repository.index import Index, write_indexes
 from repository.pack import PackWriter
 from repository.prune import Decision, decide, leave_out, remove, repack
 from repository.prunes import (
+    Mark,
     Names,
     Struck,
     read_mark,
@@ -28,9 +30,10 @@ from repository.prunes import (
 )
 from repository.store import PruneStore, ReadStore
 from repository.stores import open_pruner
-from repository.survey import Subject, Usage, removable, survey, used_packs
+from repository.survey import Subject, Usage, removable, survey
 from repository.vault import epochs, read_config
 from workers.admission import Job
+from workers.indexes import cache_folder
 from workers.keys import Send, VaultKeys
 from workers.maintenance.steps import WrongSpec
 from workers.process import Process, now_ms
@@ -40,12 +43,13 @@ DAY_MS: Final = 24 * 60 * 60 * 1000
 DEAD_UPLOAD_S: Final = 24 * 60 * 60.0
 """No writer takes so long to store one object."""
 REMEMBER_MS: Final = 7 * DAY_MS
-"""How long it is remembered which packs were removed, and which snapshots must not come about: a worker of a job that
-ended has no valid ticket after six hours, and no key a quarter of an hour later."""
+"""How long it is remembered which packs were removed: what a late index object names must not be believed."""
+VOID_MS: Final = DAY_MS // 2
+"""How long a snapshot must not come about: no less than `scheduler.prunes.LATE_MS`, for the same reason."""
 
 
 class Superseded(RepositoryError):
-    """A prune that was called off went on, and took this one's mark away; its own names the same and more."""
+    """The mark is gone: a later prune was done, and removed what this one named, or somebody removed the object."""
 
 
 class _Session:
@@ -66,6 +70,7 @@ class _Session:
         read_config(self.store, self.vault, self.keys)
         self.epoch = epochs(self.store)[-1]
         self.keys.sealing_epoch = self.epoch
+        self.room = cache_folder(process.home, process.role, job.vault)
         self.subject = Subject(self.store, self.vault, self.keys, reporter.alive)
 
 
@@ -77,6 +82,7 @@ def mark(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     Raises:
         OutOfScope: the ticket does not allow it.
         NotCertain: something cannot be read; nothing is marked.
+        CacheUnusable: the vault is too large to be looked at in memory, and there is no disk; nothing is marked.
         StoreError, KeyRefused, KeyBrokerSilent: nothing is marked.
     """
     spec = job.spec
@@ -86,16 +92,18 @@ def mark(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     store, vault, keys = session.store, session.vault, session.keys
     if not _is_there(store, layout.mark_name(job.id)) and not _is_there(store, layout.sweep_name(job.id)):
         # Listed before anything is looked at: a mark that comes meanwhile is not older, whoever made it.
-        older = [name for name in store.list(layout.PRUNES) if not layout.prune_of(name)[1]]
+        there = map(layout.prune_of, store.list(layout.PRUNES))
+        older = [prune for prune, is_sweep in there if not is_sweep]
         struck = read_struck(store, vault, keys)
-        usage = survey(session.subject, struck.packs)
-        decision = decide(usage, spec.max_unused, frozenset(spec.running))
-        if spec.dry_run:
-            found = _told(usage, decision.packs, decision.manifests) | _to_repack(decision)
-            reporter.report(report.DONE, outcome=_outcome(found | {"dry_run": True}))
-            return
-        names = Names(decision.packs | _repacked(session, reporter, usage, decision), decision.manifests)
-        _mark(session, reporter, _with_older(names, struck, usage), older)
+        with survey(session.subject, struck.packs, session.room) as usage:
+            decision = decide(usage, spec.max_unused, frozenset(spec.running))
+            if spec.dry_run:
+                found = _told(usage, decision.packs, decision.manifests) | _to_repack(decision)
+                reporter.report(report.DONE, outcome=_outcome(found | {"dry_run": True}))
+                return
+            emptied = _repacked(session, reporter, usage, decision)
+            names = _with_older(Names(decision.packs | emptied, decision.manifests), struck, usage)
+        _mark(session, reporter, names, older)
     reporter.report(report.PLANNED, segments=1)
 
 
@@ -109,7 +117,7 @@ def _repacked(session: _Session, reporter: Reporter, usage: Usage, decision: Dec
         reporter.progress(0, 0, size)
 
     writer = PackWriter(vault, epoch, keys)
-    done = repack(store, Fetcher(store, vault, keys, usage.index), writer, usage, decision.repack, moved)
+    done = repack(store, Fetcher(store, vault, keys, Index()), writer, usage, decision.repack, moved)
     # A second delivery of this attempt has packs of its own, so it needs names of its own.
     write_indexes(store, vault, keys, epoch, session.job.id, 1 + secrets.randbits(31), done.written)
     return done.emptied
@@ -117,21 +125,16 @@ def _repacked(session: _Session, reporter: Reporter, usage: Usage, decision: Dec
 
 def _with_older(names: Names, struck: Struck, usage: Usage) -> Names:
     """Also what older marks and sweeps named, and nothing needs: whoever named it may be about to remove it."""
-    packs = (struck.packs & usage.stored_packs) - used_packs(usage)
+    packs = frozenset(pack for pack in struck.packs if usage.stores(pack) and not usage.uses(pack))
     manifests = (struck.manifests & usage.stored_manifests) - usage.manifests
     return Names(names.packs | packs, names.manifests | manifests)
 
 
-def _mark(session: _Session, reporter: Reporter, names: Names, older: list[str]) -> None:
-    store = session.store
+def _mark(session: _Session, reporter: Reporter, names: Names, older: list[bytes]) -> None:
+    store, vault, keys, prune = session.store, session.vault, session.keys, session.job.id
     reporter.go_on()
-    try:
-        write_mark(store, session.vault, session.keys, session.epoch, session.job.id, now_ms(), names)
-    except ObjectExists:
-        return
-    # Marks of prunes that came to nothing: from now on, this one counts.
-    for name in older:
-        store.delete(name)
+    with suppress(ObjectExists):
+        write_mark(store, vault, keys, session.epoch, prune, now_ms(), names, older=older)
 
 
 def sweep(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
@@ -149,7 +152,7 @@ def sweep(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
 
     Raises:
         OutOfScope: the ticket does not allow it.
-        NotCertain: something cannot be read; nothing is removed.
+        NotCertain, CacheUnusable: as of a mark; nothing is removed.
         Superseded: the mark is gone; nothing is removed.
         StoreError, KeyRefused, KeyBrokerSilent: some may be removed; doing it again removes the rest.
     """
@@ -158,12 +161,14 @@ def sweep(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
         raise WrongSpec("this job sweeps nothing")
     session = _Session(process, job, reporter, send)
     store, vault, keys = session.store, session.vault, session.keys
-    _void(session, reporter, spec.ended)  # 1
     marked = _marked(session)
+    # All that were at work before the mark have ended, as far as the ledger knows; one put back may not know them.
+    _void(session, reporter, marked.jobs.union(spec.ended))  # 1
     struck = read_struck(store, vault, keys)
-    usage = survey(session.subject, struck.packs | marked.packs)  # 2
+    with survey(session.subject, struck.packs | marked.names.packs, session.room) as usage:  # 2
+        names = removable(usage, marked.names)
     reporter.go_on()
-    names = _named(session, removable(usage, marked))  # 3
+    names = _named(session, names)  # 3
     rewritten = leave_out(store, vault, keys, session.epoch, job.id, names.packs, reporter.alive)  # 4
     remove(store, names, reporter.go_on)  # 5
     _clean(session, reporter, usage)  # 6
@@ -173,24 +178,25 @@ def sweep(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     reporter.report(report.DONE, outcome=_outcome(found))
 
 
-def _void(session: _Session, reporter: Reporter, ended: tuple[bytes, ...]) -> None:
+def _void(session: _Session, reporter: Reporter, ended: frozenset[bytes]) -> None:
     there = set(session.store.list(layout.SNAPSHOTS))
-    for job in ended:
+    for job in sorted(ended):
         if layout.snapshot_name(job) not in there:
             write_void(session.store, session.vault, session.keys, session.epoch, job, now_ms())
             reporter.alive()
 
 
-def _marked(session: _Session) -> Names:
+def _marked(session: _Session) -> Mark:
     """What may be removed: what was marked; and no more than an earlier attempt has named, if there was one."""
     subject, prune = session.subject[:3], session.job.id
     if _is_there(session.store, layout.sweep_name(prune)):
-        return read_sweep(*subject, prune)
+        # Whoever was at work before the mark was voided before the sweep was written.
+        return Mark(read_sweep(*subject, prune), frozenset(), frozenset())
     try:
         return read_mark(*subject, prune)
     except ObjectMissing as error:
         raise Superseded(
-            "another prune of this vault made its own mark in the place of this one's; nothing was removed",
+            "what this prune has marked is not there any more: a later one was done, or somebody removed it",
             remedy="prune again",
         ) from error
 
@@ -208,6 +214,10 @@ def _named(session: _Session, names: Names) -> Names:
 def _clean(session: _Session, reporter: Reporter, usage: Usage) -> None:
     store, vault, keys = session.store, session.vault, session.keys
     now = now_ms()
+    with suppress(ObjectMissing):
+        # Not when the mark was made: a prune that was called off may still make one, and must not take a live one away.
+        for prune in sorted(read_mark(store, vault, keys, session.job.id).older):
+            store.delete(layout.mark_name(prune))
     store.delete(layout.mark_name(session.job.id))
     own = layout.sweep_name(session.job.id)
     for name, time_ms, _ in sweeps(store, vault, keys):
@@ -215,9 +225,11 @@ def _clean(session: _Session, reporter: Reporter, usage: Usage) -> None:
             reporter.alive()
             store.delete(name)
     for snapshot in usage.voids:
-        if read_void(store, vault, keys, snapshot).time_ms + REMEMBER_MS < now:
-            reporter.alive()
-            store.delete(layout.snapshot_name(snapshot))
+        if read_void(store, vault, keys, snapshot).time_ms + VOID_MS < now:
+            # Of a job that no ledger knows any more, nobody else removes them.
+            for name in [*store.list(layout.job_prefix(snapshot)), layout.snapshot_name(snapshot)]:
+                reporter.alive()
+                store.delete(name)
 
 
 def _is_there(store: ReadStore, name: str) -> bool:
@@ -229,13 +241,12 @@ def _is_there(store: ReadStore, name: str) -> bool:
 
 
 def _told(usage: Usage, packs: frozenset[bytes], manifests: frozenset[bytes]) -> dict[str, Any]:
-    sizes = {pack.id: pack.size for pack in usage.packs()}
     return {
         "snapshots": usage.snapshots,
         "packs": len(packs),
-        "bytes": sum(sizes.get(pack, 0) for pack in packs),
+        "bytes": sum(map(usage.size_of, packs)),
         "manifests": len(manifests),
-        "packs_left": len(usage.stored_packs - packs),
+        "packs_left": len(usage.stored_packs) - sum(map(usage.stores, packs)),
     }
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from client.compare import compare
 from client.installation import python_command
+from tests.client.commands.running import answer, run
 
 CLOSED = "endpoint=http://127.0.0.1:9&region=us-east-1"
 """The port of the discard service, where nobody listens."""
@@ -25,23 +26,15 @@ class Shell:
 
     root: Path
 
+    @property
+    def home(self) -> Path:
+        return self.root / "home"
+
     def run(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        command, environment = python_command("client.main", *words)
-        done = subprocess.run(
-            command,
-            env={**environment, "STRONGROOM_HOME": str(self.root / "home")},
-            cwd="/",
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == code, done.stderr + done.stdout
-        assert "Traceback" not in done.stderr
-        return done
+        return run(self.home, *words, code=code)
 
     def json(self, *words: str, code: int = 0) -> Any:
-        return json.loads(self.run(*words, "--json", code=code).stdout.splitlines()[-1])
+        return answer(self.home, *words, code=code)
 
 
 @pytest.fixture(scope="module")
@@ -376,10 +369,12 @@ def test_a_vault_that_a_schedule_names_is_not_forgotten(tmp_path: Path):
     own.run("init")
     own.run("vault", "create", "v", "--repo", str(tmp_path / "repository"), "--kms", "local-kms://v")
     schedule = '[[schedules]]\nname = "nightly"\nvault = "v"\npaths = ["/etc"]\ncron = "0 3 * * *"\n'
-    (tmp_path / "home/config.toml").write_text(schedule)
+    retention = '[[retention]]\nname = "weekly"\nvault = "v"\ncron = "0 3 * * 0"\nkeep_last = 1\n'
+    (tmp_path / "home/config.toml").write_text(schedule + retention)
     refused = own.json("vault", "forget", "v", "--yes", code=1)
     assert refused["code"] == "vault-in-use"
     assert "'nightly'" in refused["error"]
+    assert "'weekly'" in refused["error"]
     assert own.json("vault", "forget", "v", "--yes", "--force")["name"] == "v"
     assert own.json("vault", "list") == []
 
@@ -403,7 +398,7 @@ def test_a_vault_of_which_a_job_runs_is_not_forgotten(tmp_path: Path, monkeypatc
         assert (refused["code"], "a backup job" in refused["error"]) == ("vault-in-use", True)
     finally:
         child.send_signal(2)
-        child.communicate(timeout=30)
+        child.communicate(timeout=60)
     assert child.returncode == 130
     assert own.json("vault", "forget", "v", "--yes")["name"] == "v"
 
@@ -464,7 +459,7 @@ def test_ctrl_c_ends_a_command_with_130_and_leaves_nothing(shell: Shell, tmp_pat
     )
     wait_for(lambda: any((tmp_path / "repository").glob("jobs/*/plan")))
     child.send_signal(2)
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=60)
     assert child.returncode == 130, (out, err)
     assert json.loads(out.splitlines()[-1])["code"] == "interrupted"
     assert b"Traceback" not in err
@@ -487,7 +482,7 @@ def stack_processes(root: Path) -> list[int]:
 
 
 def wait_for(condition: Any) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.02)

@@ -1,13 +1,11 @@
 """The commands for an installation on several hosts, as far as they need no broker."""
 
 import hashlib
-import json
 import os
 import re
 import stat
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,28 +14,7 @@ from config.acl import users
 from config.home import Home
 from config.settings import Settings, load
 from crypto.registry import Registry
-
-
-def run(
-    home: Path, *words: str, code: int = 0, module: str = "client.main"
-) -> subprocess.CompletedProcess[str]:
-    command, environment = python_command(module, *words)
-    done = subprocess.run(
-        command,
-        env={**environment, "STRONGROOM_HOME": str(home)},
-        cwd=home.parent,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr + done.stdout
-    assert "Traceback" not in done.stderr
-    return done
-
-
-def answer(home: Path, *words: str, code: int = 0) -> Any:
-    return json.loads(run(home, *words, "--json", code=code).stdout.splitlines()[-1])
+from tests.client.commands.running import answer, run
 
 
 @pytest.fixture

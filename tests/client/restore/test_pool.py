@@ -13,7 +13,7 @@ from tests.client.deliveries import ParcelMaker, Worker, damage, names, now_ms
 def collect(pool: OpenerPool) -> tuple[list[Took], list[SegmentReport]]:
     took: list[Took] = []
     reports: list[SegmentReport] = []
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while pool.busy:
         assert time.monotonic() < deadline
         for answer in pool.answers(1.0):

@@ -37,6 +37,7 @@ from tests.aws.delivered import EXTERNAL_ID, Customer, Delivered, environment
 from tests.aws.keys import Key
 from tests.aws.pki import make_pki
 from tests.aws.server import CUT, DROP, HOLD, THROTTLE, FakeAws, Fault
+from tests.ports import reserved
 
 
 class Bench:
@@ -495,9 +496,8 @@ def test_slow_and_unreachable_kms_is_given_up_in_time(bench: Bench, a: Customer)
         bench.of(a, read_timeout_s=0.2).generate(a.context())
     assert refused.value.retryable
     bench.aws.let_go()
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        closed = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    with reserved(1) as (port,):
+        closed = f"http://127.0.0.1:{port}"
         with pytest.raises(KmsUnavailable, match="reached"):
             bench.of(a, endpoint=closed).generate(a.context())
         with pytest.raises(KmsUnavailable, match="reached"):

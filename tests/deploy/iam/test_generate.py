@@ -114,6 +114,17 @@ def _variables(account: str) -> dict[str, dict[str, Any]]:
     return {name.strip('"'): body for name, body in found.items()}
 
 
+def test_a_variable_is_the_same_in_every_module_that_has_it() -> None:
+    """Terraform has each module declare its variables itself; what they take and refuse must not drift apart."""
+    seen: dict[str, dict[str, Any]] = {}
+    for module in (*MODULES, "bucket"):
+        for name, body in _variables(module).items():
+            # A bucket has to be named for the roles, and may be left out where it only gets its policy.
+            same = ("type", "validation") if name.endswith("_bucket") else ("type", "validation", "default")
+            kept = {key: body.get(key) for key in same}
+            assert seen.setdefault(name, kept) == kept, name
+
+
 def test_a_bucket_of_the_module_gets_the_policy_of_its_kind() -> None:
     text = (FOLDER / "terraform/bucket/main.tf").read_text()
     assert set(re.findall(r"var\.(\w+)", json.dumps(_module("bucket")))) == set(_variables("bucket"))

@@ -233,8 +233,21 @@ def test_without_a_disk_all_of_it_is_in_memory(repo: "Repo") -> None:
     index.forget_unindexed()
     repo.refresh(index)
     assert_right(index)
-    with pytest.raises(IndexTooLarge):
-        repo.refresh(host_index(repo, in_memory=PACKS * CHUNKS - 1))
+
+
+def test_one_that_is_too_large_for_memory_is_not_loaded_and_says_why(repo: "Repo", tmp_path: Path) -> None:
+    for number in range(PACKS):
+        publish(repo, [number], fence=1 + number)
+    folder_of(repo).parent.mkdir()
+    folder_of(repo).write_text("in the way")
+    store = CountingStore(repo.store, tmp_path / "log")
+    index = host_index(repo, in_memory=2 * CHUNKS)
+    for _ in range(2):
+        with pytest.raises(IndexTooLarge, match="cannot be used: File exists") as caught:
+            index.refresh(store, repo.vault, repo.keys)  # type: ignore[arg-type]
+        assert "`cache`" in caught.value.remedy
+    assert len(store.lines()) == 2 * 3, "no more than it takes to see that"
+    assert not index.contains(chunk(0))
 
 
 @pytest.mark.parametrize("learnt", [0, 5])

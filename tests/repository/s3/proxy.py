@@ -10,22 +10,18 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-MAX_HEAD = 64 << 10
+from tests.listener import Head, Listener, parse_head, read_head
+
 MAX_HOLD_S = 25
 _BLOCK = 64 << 10
 
 
-@dataclass(frozen=True)
-class Request:
-    """What was asked: the first line in two, and the headers with small letters."""
-
-    method: str
-    target: str
-    headers: dict[str, str]
+Request = Head
+"""What was asked."""
 
 
 @dataclass
@@ -64,53 +60,37 @@ class Proxy:
         host, _, port = upstream.partition("://")[2].partition(":")
         self._upstream = (host, int(port))
         self._tls = ssl.create_default_context(cafile=ca) if upstream.startswith("https:") else None
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.faults: list[Fault] = []
         self.seen: list[Request] = []
         self._lock = threading.Lock()
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
+        self._listener = Listener(self._serve)
+        self._closing = self._listener.closing
+        self.endpoint = f"http://{self._listener.address}"
 
     def close(self) -> None:
         """Accept no more; connections that are open end by themselves."""
-        self._closing.set()
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._thread.join(5)
 
     def count(self, method: str, part: str = "") -> int:
         """How many such requests came."""
         return sum(1 for each in self.seen if each.method == method and part in each.target)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
     def _serve(self, connection: socket.socket) -> None:
-        with connection, suppress(OSError):
-            connection.settimeout(30)
-            head, rest = _read_head(connection)
-            if not head:
-                return
-            request = _parse(head)
-            fault = self._judge(request)
-            if fault.hold is not None:
-                fault.hold.wait(MAX_HOLD_S)
-            if fault.status:
-                _drain(connection, request, rest)
-                connection.sendall(_answer(fault))
-            elif fault.drop == "request":
-                _drain(connection, request, rest)
-                _reset(connection)
-            else:
-                self._pass_on(connection, request, head, rest, fault)
+        head, rest = read_head(connection)
+        if not head:
+            return
+        request = parse_head(head)
+        fault = self._judge(request)
+        if fault.hold is not None:
+            fault.hold.wait(MAX_HOLD_S)
+        if fault.status:
+            _drain(connection, request, rest)
+            connection.sendall(_answer(fault))
+        elif fault.drop == "request":
+            _drain(connection, request, rest)
+            _reset(connection)
+        else:
+            self._pass_on(connection, request, rest, fault)
 
     def _judge(self, request: Request) -> Fault:
         with self._lock:
@@ -121,17 +101,15 @@ class Proxy:
                     return fault
         return Fault()
 
-    def _pass_on(
-        self, connection: socket.socket, request: Request, head: bytes, rest: bytes, fault: Fault
-    ) -> None:
+    def _pass_on(self, connection: socket.socket, request: Request, rest: bytes, fault: Fault) -> None:
         with self._connected() as server:
-            line, _, others = head.partition(b"\r\n")
+            line, _, others = request.raw.partition(b"\r\n")
             server.sendall(line + b"\r\nConnection: close\r\n" + _without(others, b"connection", b"expect"))
             if "100-continue" in request.headers.get("expect", ""):
                 connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._send_body(connection, server, request, rest, fault)
             if fault.drop == "answer":
-                _read_head(server)
+                read_head(server)
                 _reset(connection)
                 return
             time.sleep(fault.pause_s)
@@ -144,7 +122,7 @@ class Proxy:
     def _send_body(
         self, connection: socket.socket, server: socket.socket, request: Request, rest: bytes, fault: Fault
     ) -> None:
-        left, at = int(request.headers.get("content-length", "0")), 0
+        left, at = request.length, 0
         while left > 0:
             block = bytearray(rest or connection.recv(_BLOCK))
             rest = b""
@@ -157,7 +135,7 @@ class Proxy:
             left -= len(block)
 
     def _send_answer(self, connection: socket.socket, server: socket.socket, fault: Fault) -> None:
-        head, rest = _read_head(server)
+        head, rest = read_head(server)
         connection.sendall(head)
         at = 0
         while block := bytearray(rest or server.recv(_BLOCK)):
@@ -187,26 +165,6 @@ def proxy(upstream: str, ca: Path | None = None) -> Iterator[Proxy]:
         running.close()
 
 
-def _read_head(connection: socket.socket) -> tuple[bytes, bytes]:
-    data = b""
-    while b"\r\n\r\n" not in data and len(data) < MAX_HEAD:
-        block = connection.recv(_BLOCK)
-        if not block:
-            return b"", b""
-        data += block
-    head, _, rest = data.partition(b"\r\n\r\n")
-    return head + b"\r\n\r\n", rest
-
-
-def _parse(head: bytes) -> Request:
-    line, *others = head.decode("latin-1").strip().split("\r\n")
-    method, target, _ = line.split(" ", 2)
-    headers = {
-        name.strip().lower(): value.strip() for name, _, value in (each.partition(":") for each in others)
-    }
-    return Request(method, target, headers)
-
-
 def _without(head: bytes, *names: bytes) -> bytes:
     lines = [line for line in head.split(b"\r\n") if line.partition(b":")[0].strip().lower() not in names]
     return b"\r\n".join(lines)
@@ -215,7 +173,7 @@ def _without(head: bytes, *names: bytes) -> bytes:
 def _drain(connection: socket.socket, request: Request, rest: bytes) -> None:
     if "expect" in request.headers:
         return  # the client has not begun to send it
-    left = int(request.headers.get("content-length", "0")) - len(rest)
+    left = request.length - len(rest)
     while left > 0 and (block := connection.recv(_BLOCK)):
         left -= len(block)
 

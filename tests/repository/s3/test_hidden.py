@@ -1,6 +1,5 @@
 """Snapshots that delete markers hide, in a bucket with versions on a real server."""
 
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from repository.s3.store import S3Pruner
 from repository.walk import Walk
 from tests.repository.conftest import Repo
 from tests.repository.s3.conftest import NO_WAITING, QUICK
-from tests.s3_server import BUCKET, LOCKED, S3Server
+from tests.s3_server import BUCKET, LOCKED, S3Server, next_second
 
 FILES = {b"/a": b"first" * 1000}
 
@@ -32,7 +31,7 @@ def vault(repo: Repo, s3: S3Server, prefix: str) -> Repo:
     repo.store = store  # type: ignore[assignment]
     for number in range(1, 4):
         repo.backup({**FILES, b"/b": b"%d" % number * 3000}, number)
-        time.sleep(1.1)
+        next_second()
     return repo
 
 

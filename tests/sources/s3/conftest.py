@@ -1,18 +1,19 @@
 """A prefix on the real server, behind a proxy that spoils requests."""
 
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 
 from config.settings import StoreSettings
-from repository.s3.client import forget_clients
 from sources.patterns import Patterns
 from sources.s3.objects import ObjectSource
 from sources.source import Found, Note, ReadItem, Wanted
-from tests.repository.s3.proxy import Proxy, proxy
+from tests.repository.s3.conftest import spoiler
+from tests.repository.s3.proxy import Proxy
 from tests.s3_server import BUCKET, S3Server
+
+__all__ = ["spoiler"]
 
 QUICK = StoreSettings(connect_timeout_s=2.0, read_timeout_s=2.0, deadline_s=4.0, parallel=4)
 
@@ -65,14 +66,6 @@ class Place:
         with self.source().reader() as reader:
             item = reader.read(Wanted(found.path, found.size, found.stamp), sink)
         return bytes(sink.data), item
-
-
-@pytest.fixture
-def spoiler(s3: S3Server) -> Iterator[Proxy]:
-    forget_clients()
-    with proxy(s3.endpoint) as running:
-        yield running
-    forget_clients()
 
 
 @pytest.fixture

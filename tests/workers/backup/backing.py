@@ -5,16 +5,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from config.home import Home
 from config.queues import BACKUP as ROLE
 from config.queues import BACKUP_SEGMENT
-from config.settings import Settings
 from crypto.dek_cache import Slot
 from crypto.hpke import HpkeKey
-from crypto.identity import Identity
 from crypto.job import BackupSpec
 from crypto.keyrecord import CHUNK_ID, DEK
-from crypto.registry import BACKUP, SCHEDULER, Registry
 from crypto.secret import SecretKey
 from crypto.ticket import COMMIT, DECRYPT, ENCRYPT, Ticket, issue
 from repository.catalog import read_manifest, read_snapshot
@@ -24,20 +20,18 @@ from repository.index import Index
 from repository.manifest import Manifest, Snapshot
 from repository.prunes import read_struck
 from sources.filesystem.stamps import TICK_NS
-from tests.client.deliveries import enrolled, now_ms
+from tests.client.deliveries import now_ms
 from tests.repository.conftest import Repo
+from tests.workers.one_process import OneProcess
 from workers.admission import Job
 from workers.backup.finalize import finalize
 from workers.backup.plan import make_plan
 from workers.backup.session import BackupProcess, BackupSession
 from workers.backup.steps import run_segment
-from workers.process import Process
 from workers.reporting import Reporter
-from workers.role import RoleContext
-from workers.stack.passwords import Passwords
-from workers.stack.valkey import Valkey
 
 NEVER_DAYS = 10**6
+TICKET_MS = 600_000
 
 
 class Backing:
@@ -46,19 +40,8 @@ class Backing:
     def __init__(self, root: Path, repo: Repo, source: Path) -> None:
         self.repo = repo
         self.source = source
-        home = Home(root / "home")
-        home.create()
-        self._valkey = Valkey(root, root / "valkey.log")
-        passwords = Passwords([ROLE])
-        self._valkey.configure(passwords)
-        self._pid = self._valkey.start()
-        self._valkey.wait(self._pid)
-        worker, self._scheduler = Identity.generate(BACKUP), Identity.generate(SCHEDULER)
-        (home.identities / ROLE).write_bytes(worker.encode())
-        home.registry_file.write_bytes(Registry().with_identity(enrolled(worker, BACKUP)).encode())
-        url = self._valkey.url(ROLE, passwords[ROLE])
-        self._process = Process(RoleContext(ROLE, home, Settings(), url, lambda: None, one_shot=True))
-        self._process.start()
+        self._one = OneProcess(root, ROLE)
+        self._process = self._one.process
         self._own = BackupProcess(self._process)
         self._requester = HpkeKey.generate().public
 
@@ -87,8 +70,10 @@ class Backing:
             self._keep(DEK, 1, operation, repo.keys.dek(1))
             self._keep(CHUNK_ID, 0, operation, repo.keys.chunk_id_key())
         spec = BackupSpec(repo.folder.as_uri(), self._requester, (os.fsencode(self.source),), (), (), "host")
-        ticket = Ticket(1, bytes(16), job_id, 1, *repo.vault, ROLE, operations, b"", 0, now_ms() + 60_000, 9)
-        job = Job(ticket, issue(self._scheduler, ticket), b"", spec)
+        ticket = Ticket(
+            1, bytes(16), job_id, 1, *repo.vault, ROLE, operations, b"", 0, now_ms() + TICKET_MS, 9
+        )
+        job = Job(ticket, issue(self._one.scheduler, ticket), b"", spec)
         sent: list[tuple[object, ...]] = []
 
         def send(task: str, *args: object, expires_s: float | None = None) -> None:
@@ -136,9 +121,7 @@ class Backing:
         return found
 
     def close(self) -> None:
-        self._process.stop()
-        os.kill(self._pid, 9)
-        os.waitpid(self._pid, 0)
+        self._one.close()
 
     def _keep(self, purpose: str, epoch: int, operation: str, key: SecretKey) -> None:
         self._process.cache.get(Slot(*self.repo.vault, purpose, epoch, operation), lambda: key)

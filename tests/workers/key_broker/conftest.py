@@ -7,6 +7,7 @@ from crypto.keyrecord import CHUNK_ID
 from crypto.keyrequest import Want
 from crypto.registry import KEY_BROKER
 from crypto.ticket import INIT
+from tests.aws.server import FakeAws
 from tests.workers.key_broker.valkey import Valkey, running_valkey
 from tests.workers.key_broker.world import World
 from workers.key_broker.outbox import Outbox
@@ -21,6 +22,13 @@ def make_world() -> Callable[[Path], World]:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
+
+
+@pytest.fixture
+def aws() -> Iterator[FakeAws]:
+    made = FakeAws()
+    yield made
+    made.close()
 
 
 @pytest.fixture

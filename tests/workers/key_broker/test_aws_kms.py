@@ -1,7 +1,6 @@
 """The key service with `aws-kms://`: over boto3 against the strict fake, under the delivered policies."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +28,6 @@ class AwsWorld(World):
 
     aws: FakeAws
     delivered: Delivered
-
-
-@pytest.fixture
-def aws() -> Iterator[FakeAws]:
-    made = FakeAws()
-    yield made
-    made.close()
 
 
 @pytest.fixture

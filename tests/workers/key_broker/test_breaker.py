@@ -79,11 +79,11 @@ def test_while_one_call_tries_the_others_fail_at_once(breaker: Breaker, clock: C
     def probe() -> None:
         with breaker.call("a"):
             inside.set()
-            assert go.wait(10)
+            assert go.wait(60)
 
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(probe)
-        assert inside.wait(10)
+        assert inside.wait(60)
         with pytest.raises(CircuitOpen), breaker.call("a"):
             pytest.fail("the call was made")
         go.set()

@@ -23,7 +23,7 @@ class Door:
     def __call__(self) -> list[int]:
         self.calls += 1
         self.entered.set()
-        assert self.open.wait(10)
+        assert self.open.wait(60)
         return self.answer()
 
 
@@ -31,7 +31,7 @@ def _together(flights: SingleFlight[list[int]], door: Door, passengers: int) -> 
     """One pilot that is inside `door`, and passengers that wait for it."""
     pool = ThreadPoolExecutor(passengers + 1)
     futures = [pool.submit(flights.fly, "key", door, 10.0)]
-    assert door.entered.wait(10)
+    assert door.entered.wait(60)
     futures += [pool.submit(flights.fly, "key", door, 10.0) for _ in range(passengers)]
     while flights._flights["key"].passengers < passengers:
         time.sleep(0.001)
@@ -73,7 +73,7 @@ def test_other_calls_do_not_wait() -> None:
     flights, door = SingleFlight[list[int]](list), Door(lambda: [1])
     pilot = threading.Thread(target=flights.fly, args=("key", door, 10.0))
     pilot.start()
-    assert door.entered.wait(10)
+    assert door.entered.wait(60)
     assert flights.fly("other", lambda: [2], 1.0) == ([2], False)
     door.open.set()
     pilot.join()
@@ -83,7 +83,7 @@ def test_passenger_loses_patience() -> None:
     flights, door = SingleFlight[list[int]](list), Door(lambda: [1])
     pilot = threading.Thread(target=flights.fly, args=("key", door, 10.0))
     pilot.start()
-    assert door.entered.wait(10)
+    assert door.entered.wait(60)
     assert flights.fly("key", door, 0.01) is None
     door.open.set()
     pilot.join()

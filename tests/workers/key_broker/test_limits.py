@@ -2,28 +2,14 @@ import threading
 
 import pytest
 
+from tests.workers.key_broker.clock import Time
 from workers.key_broker import limits
 from workers.key_broker.limits import CallLimits, Rate, TokenBucket
 
 
-class Time:
-    """A clock that moves only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.slept: list[float] = []
-
-    def clock(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-
 @pytest.fixture
 def time() -> Time:
-    return Time()
+    return Time(1000.0)
 
 
 def test_bucket_gives_its_burst_at_once_and_then_its_rate(time: Time) -> None:

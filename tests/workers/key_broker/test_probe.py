@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,6 @@ from crypto.registry import Registry
 from tests.aws.delivered import Delivered, environment
 from tests.aws.server import FakeAws
 from workers.key_broker.probe import main
-
-
-@pytest.fixture
-def aws() -> Iterator[FakeAws]:
-    made = FakeAws()
-    yield made
-    made.close()
 
 
 @pytest.fixture

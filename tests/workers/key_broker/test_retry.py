@@ -3,20 +3,8 @@ from collections.abc import Iterator
 import pytest
 
 from crypto.kms.errors import KeyDisabled, KmsError, KmsUnavailable, Throttled
+from tests.workers.key_broker.clock import Time
 from workers.key_broker.retry import FIRST_BOUND_S, LAST_BOUND_S, Retry
-
-
-class Time:
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-
-    def clock(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
 
 
 class Script:

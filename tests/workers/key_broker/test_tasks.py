@@ -67,12 +67,12 @@ def served(world: World, valkey: Valkey) -> Iterator[World]:
     process = context.Process(target=_serve, args=(world.home.root, valkey.url(KEY_BROKER), ready))
     process.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(60)
         yield world
         assert process.is_alive()
     finally:
         process.terminate()
-        process.join(20)
+        process.join(60)
         if process.is_alive():
             process.kill()
 

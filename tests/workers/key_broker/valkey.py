@@ -45,12 +45,12 @@ def running_valkey() -> Iterator[Valkey]:
             yield Valkey(path, passwords, root)
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
         shutil.rmtree(folder)
 
 
 def _await_socket(path: Path) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             with socket.socket(socket.AF_UNIX) as probe:

@@ -1,14 +1,16 @@
 """A prune that was called off, and whose worker goes on all the same: no later prune loses anything by it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 import workers.maintenance.prune as prunes
 from crypto.job import PruneSpec, SweepSpec
-from repository.survey import survey
+from repository import layout
+from repository.survey import Usage, survey
 from tests.workers.maintenance.test_prune import Vault, only, vault
 from workers.maintenance.prune import mark, sweep
 
@@ -55,11 +57,12 @@ def test_a_backup_beside_a_late_mark_still_sees_the_newer_one(
     told_mark(vault, newer)
     child: list[bytes] = []
 
-    def surveyed(*args: Any) -> Any:
-        usage = survey(*args)
-        late()
-        child.append(vault.begin(only(vault, 0)))
-        return usage
+    @contextmanager
+    def surveyed(*args: Any) -> Iterator[Usage]:
+        with survey(*args) as usage:
+            late()
+            child.append(vault.begin(only(vault, 0)))
+            yield usage
 
     monkeypatch.setattr(prunes, "survey", surveyed)
     vault.marked = newer
@@ -78,29 +81,65 @@ def test_a_newer_mark_names_what_a_prune_that_was_called_off_may_still_remove(
     vault.die(dead)
     first = vault.mark()
 
-    def surveyed(*args: Any) -> Any:
-        usage = survey(*args)
-        monkeypatch.setattr(prunes, "survey", survey)
-        running = vault.begin()
-        told_mark(vault, os.urandom(16), running=(running,))
-        vault.backing.source = vault.sources[2 if vault.busy[running] != vault.sources[2] else 1]
-        vault.backup(only(vault, 0))
-        return usage
+    @contextmanager
+    def surveyed(*args: Any) -> Iterator[Usage]:
+        with survey(*args) as usage:
+            monkeypatch.setattr(prunes, "survey", survey)
+            running = vault.begin()
+            told_mark(vault, os.urandom(16), running=(running,))
+            vault.backing.source = vault.sources[2 if vault.busy[running] != vault.sources[2] else 1]
+            vault.backup(only(vault, 0))
+            yield usage
 
     monkeypatch.setattr(prunes, "survey", surveyed)
     told_sweep(vault, first)
     vault.require_whole()
 
 
-def test_a_prune_whose_mark_was_taken_away_says_so_and_the_next_one_is_done(vault: Vault) -> None:
+def test_a_prune_that_was_called_off_and_begins_late_is_not_in_a_newer_ones_way(vault: Vault) -> None:
+    """Its worker finds the newer one's mark, and takes it for one that came to nothing."""
     vault.forget(vault.backup(only(vault, 0)))
     vault.backup(only(vault, 1))
+    newer, late = os.urandom(16), os.urandom(16)
+    told_mark(vault, newer)
+    told_mark(vault, late)
+    told = told_sweep(vault, newer)
+    assert (told["kind"], told["packs"]) == ("done", 1)
+    assert vault.repo.stored(layout.PRUNES) == sorted([layout.mark_name(late), layout.sweep_name(newer)])
+    vault.prune()
+    vault.require_whole()
+    vault.require_clean()
+
+
+def test_a_mark_never_says_anything_else_under_the_same_name(vault: Vault) -> None:
+    """What a process has read of it, it does not read again."""
+    vault.forget(vault.backup(only(vault, 0)))
+    kept = vault.backup(only(vault, 1))
     newer = os.urandom(16)
     told_mark(vault, newer)
+    before = (vault.repo.folder / layout.mark_name(newer)).read_bytes()
     told_mark(vault, os.urandom(16))  # of a prune that was called off before its worker began
-    told = told_sweep(vault, newer)
-    assert (told["kind"], told["code"]) == ("failed", "superseded")
-    last = os.urandom(16)
-    told_mark(vault, last)
-    assert told_sweep(vault, last)["kind"] == "done"
+    vault.forget(kept)
+    told_mark(vault, newer)  # its next attempt
+    assert (vault.repo.folder / layout.mark_name(newer)).read_bytes() == before
+
+
+def test_the_mark_of_a_prune_that_came_to_nothing_goes_with_the_next_one(vault: Vault) -> None:
+    vault.forget(vault.backup(only(vault, 0)))
+    vault.backup(only(vault, 1))
+    told_mark(vault, os.urandom(16))
+    vault.prune()
     vault.require_whole()
+    vault.require_clean()
+
+
+def test_a_prune_whose_mark_was_removed_says_so_and_removes_nothing(vault: Vault) -> None:
+    vault.forget(vault.backup(only(vault, 0)))
+    vault.backup(only(vault, 1))
+    prune = os.urandom(16)
+    told_mark(vault, prune)
+    vault.repo.store.delete(layout.mark_name(prune))
+    before = vault.names()
+    told = told_sweep(vault, prune)
+    assert (told["kind"], told["code"], told["remedy"]) == ("failed", "superseded", "prune again")
+    assert vault.names() == before

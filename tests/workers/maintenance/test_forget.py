@@ -2,12 +2,15 @@
 
 import time
 
+import msgspec
 import pytest
 
+from config.schedules import Retention
 from crypto.job import ForgetSpec, KeepPolicy, SnapshotFilter
 from crypto.ticket import DECRYPT
 from repository import layout
 from repository.prunes import write_void
+from scheduler.retention import forget_spec
 from tests.repository.conftest import Repo
 from tests.workers.maintenance.upkeep import Upkeep
 from workers import reporting
@@ -83,6 +86,22 @@ def test_a_policy_that_leaves_nothing_is_refused_unless_it_is_meant(upkeep: Upke
     meant = spec(upkeep, keep=KeepPolicy(), filter=SnapshotFilter(hosts=("host",)), remove_all=True)
     assert upkeep.run(forget, meant)["removed"] == 4
     assert numbers(four) == []
+
+
+def test_what_a_retention_asks_for_goes_and_a_policy_that_leaves_nothing_is_refused(
+    upkeep: Upkeep, four: Repo
+):
+    table = Retention("keep", "v", "0 5 * * *", keep_last=3)
+    uri = four.folder.as_uri()
+    assert upkeep.run(forget, forget_spec(table, uri, upkeep.requester))["removed"] == 1
+    assert numbers(four) == [2, 3, 4]
+    for elsewhere in ({"hosts": ("none",)}, {"paths": ("/none",)}, {"tags": ("none",)}):
+        narrow = msgspec.structs.replace(table, keep_last=1, **elsewhere)
+        assert upkeep.run(forget, forget_spec(narrow, uri, upkeep.requester))["removed"] == 0
+    empty = msgspec.structs.replace(table, keep_last=0, keep_tags=("none",))
+    told = upkeep.run(forget, forget_spec(empty, uri, upkeep.requester))
+    assert (told["kind"], told["code"]) == ("failed", "nothing-left")
+    assert numbers(four) == [2, 3, 4]
 
 
 def test_one_that_cannot_be_opened_goes_by_its_id_only(upkeep: Upkeep, four: Repo):

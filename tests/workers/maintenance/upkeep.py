@@ -8,29 +8,23 @@ from typing import Any
 
 import msgspec
 
-from config.home import Home
 from config.queues import MAINTENANCE as ROLE
 from config.queues import REPORT
-from config.settings import Settings
 from crypto import canonical, notes
 from crypto.certificate import ProcessSigned
 from crypto.dek_cache import Slot
 from crypto.hpke import HpkeKey
-from crypto.identity import Identity
 from crypto.job import Spec
 from crypto.keyrecord import CHUNK_ID, DEK
-from crypto.registry import MAINTENANCE, SCHEDULER, Registry
 from crypto.report import DONE, FAILED, PLANNED, Report
 from crypto.ticket import DECRYPT, ENCRYPT, FORGET, PRUNE, Ticket, issue
-from tests.client.deliveries import enrolled, now_ms
+from tests.client.deliveries import now_ms
 from tests.repository.conftest import Repo
+from tests.workers.one_process import OneProcess
 from workers.admission import Job
 from workers.keys import Send
 from workers.process import Process
 from workers.reporting import Reporter
-from workers.role import RoleContext
-from workers.stack.passwords import Passwords
-from workers.stack.valkey import Valkey
 
 Step = Callable[[Process, Job, Reporter, Send], None]
 
@@ -42,20 +36,8 @@ class Upkeep:
         self.repo = repo
         root.mkdir()
         self.root = root
-        home = Home(root / "home")
-        home.create()
-        self._valkey = Valkey(root, root / "valkey.log")
-        passwords = Passwords([ROLE])
-        self._valkey.configure(passwords)
-        self._pid = self._valkey.start()
-        self._valkey.wait(self._pid)
-        worker, self._scheduler = Identity.generate(MAINTENANCE), Identity.generate(SCHEDULER)
-        (home.identities / ROLE).write_bytes(worker.encode())
-        self._registry = Registry().with_identity(enrolled(worker, MAINTENANCE))
-        home.registry_file.write_bytes(self._registry.encode())
-        url = self._valkey.url(ROLE, passwords[ROLE])
-        self._process = Process(RoleContext(ROLE, home, Settings(), url, lambda: None, one_shot=True))
-        self._process.start()
+        self._one = OneProcess(root, ROLE)
+        self._process = self._one.process
         self._opening = HpkeKey.generate()
         self.requester = self._opening.public
 
@@ -90,7 +72,7 @@ class Upkeep:
             now_ms() + 60_000,
             9,
         )
-        admitted = Job(ticket, issue(self._scheduler, ticket), b"", spec)
+        admitted = Job(ticket, issue(self._one.scheduler, ticket), b"", spec)
         reports: list[Report] = []
 
         def send(task: str, *args: object, expires_s: float | None = None) -> None:
@@ -108,13 +90,11 @@ class Upkeep:
         if not end.outcome:
             return {"kind": end.kind, "code": end.code}
         signed = canonical.decode(ProcessSigned, end.outcome)
-        note = notes.read_note(self._registry, signed, job, self._opening, now_ms())
+        note = notes.read_note(self._one.registry, signed, job, self._opening, now_ms())
         if isinstance(note, notes.Failure):
             return {"kind": end.kind, **msgspec.structs.asdict(note)}
         assert isinstance(note, notes.Outcome)
         return {"kind": end.kind, **json.loads(note.json)}
 
     def close(self) -> None:
-        self._process.stop()
-        os.kill(self._pid, 9)
-        os.waitpid(self._pid, 0)
+        self._one.close()

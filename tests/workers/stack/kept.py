@@ -40,13 +40,13 @@ class kept_stack:  # noqa: N801 - reads like the function that it stands for
         try:
             info = decode_line(line)
         except ConfigError:
-            self._stack.wait(timeout=20)
+            self._stack.wait(timeout=60)
             raise
         return Home(self._home), info, self._stack
 
     def __exit__(self, *_: object) -> None:
         self._stack.terminate()
-        self._stack.wait(timeout=20)
+        self._stack.wait(timeout=60)
 
 
 def nothing_left(family: set[int], url: str) -> bool:

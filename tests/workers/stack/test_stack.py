@@ -105,7 +105,7 @@ def test_a_kept_stack_is_found_is_the_only_one_and_goes_down(
         pass
     family = family_of(process.pid)
     process.terminate()
-    process.wait(timeout=20)
+    process.wait(timeout=60)
     assert process.returncode == 0
     assert running_stack(home) is None
     assert not home.stack_file.exists()

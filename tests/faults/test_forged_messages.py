@@ -28,9 +28,7 @@ from crypto.registry import BACKUP, OPERATOR, RESTORE, SCHEDULER
 from crypto.report import DONE, REPORT_VERSION, Report
 from crypto.signing import Domain
 from crypto.ticket import Ticket
-from tests.e2e.broker import Intruder, Recorder
-from tests.e2e.conftest import Strongroom, furnished, make_tree, read_tree
-from tests.e2e.forging import (
+from tests.faults.forging import (
     HOUR_MS,
     World,
     altered,
@@ -43,6 +41,8 @@ from tests.e2e.forging import (
     text,
     wake,
 )
+from tests.whole.broker import Intruder, Recorder
+from tests.whole.room import Strongroom, furnished, make_tree, read_tree
 from tests.workers.stack_control import until
 from tests.workers.test_poison import poisons
 from workers.process import now_ms

@@ -17,7 +17,7 @@ from config import queues
 from config.broker import broker_url, redis_arguments
 from config.home import Home
 from config.settings import load
-from tests.e2e.hosts import Host, Site
+from tests.whole.hosts import Host, Site
 
 HOST = "web1"
 ROLES = ("backup.web1", "beat", "key-broker", "scheduler")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import COMMAND, Strongroom
-from tests.e2e.test_damage import FOLDERS, Vault, built, vault
+from tests.faults.test_damage import FOLDERS, Vault, built, vault
+from tests.whole.room import COMMAND, Strongroom
 
 __all__ = ["built", "vault"]
 

@@ -13,8 +13,8 @@ import pytest
 from config import queues
 from config.home import Home
 from config.stack_file import running_stack
-from tests.e2e.broker import Intruder
-from tests.e2e.conftest import Strongroom, furnished, make_tree, read_tree, wait_for
+from tests.whole.broker import Intruder
+from tests.whole.room import Strongroom, furnished, make_tree, read_tree, wait_for
 from tests.workers.stack_control import children_of, family_of
 
 # Two of these are more than a segment holds, and one pack holds one of them.

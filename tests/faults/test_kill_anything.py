@@ -20,7 +20,7 @@ from blake3 import blake3
 from config import queues
 from config.home import Home
 from config.stack_file import running_stack
-from tests.e2e.conftest import Strongroom, furnished, wait_for
+from tests.whole.room import Strongroom, furnished, wait_for
 from tests.workers.stack_control import children_of, is_alive, parent_of
 
 SEED = 8

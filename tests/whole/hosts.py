@@ -18,6 +18,7 @@ from typing import Any
 
 from client.installation import python_command
 from tests.config.acl_server import REDIS_SERVER
+from tests.ports import port_of, reserve
 from tests.tls_front import ADDRESSES, TlsFront
 from workers.stack.valkey import Valkey
 
@@ -86,7 +87,7 @@ class Running:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(30)
+            return self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -227,11 +228,8 @@ def _valkey(site: Site) -> Iterator[int]:
 
 @contextmanager
 def _redis(site: Site) -> Iterator[int]:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    held = reserve()
+    port = port_of(held)
     options = {
         "--port": "0",
         "--tls-port": str(port),
@@ -252,3 +250,4 @@ def _redis(site: Site) -> Iterator[int]:
     finally:
         process.kill()
         process.wait()
+        held.close()

@@ -24,8 +24,8 @@ from crypto.keyrequest import REQUEST_VERSION, KeyRequest, Want
 from crypto.registry import SCHEDULER, Registry, VaultEntry
 from crypto.signing import Domain, Signed
 from crypto.ticket import Ticket
-from tests.e2e.broker import Intruder
-from tests.e2e.conftest import Strongroom
+from tests.whole.broker import Intruder
+from tests.whole.room import Strongroom
 from tests.workers.stack_control import children_of
 from tests.workers.test_poison import body, message
 from workers.process import now_ms

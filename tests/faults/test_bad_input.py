@@ -22,7 +22,7 @@ from crypto import canonical, job, notes
 from crypto.hpke import HpkeKey
 from crypto.identity import Identity
 from crypto.registry import SCHEDULER, Registry
-from tests.e2e.conftest import Strongroom, furnished, make_tree, read_tree
+from tests.whole.room import Strongroom, furnished, make_tree, read_tree
 
 KMS = Path(sys.executable).with_name("strongroom-kms")
 

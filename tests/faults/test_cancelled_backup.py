@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from repository.stores import open_reader
-from tests.e2e.conftest import TIMEOUT_S, Strongroom, left_tidy, make_tree, wait_for
 from tests.repository.s3.proxy import Fault, Proxy, Request, proxy
 from tests.s3_server import S3Server
+from tests.whole.room import TIMEOUT_S, Strongroom, left_tidy, make_tree, wait_for
 
 
 class Held(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.hosts import Host, Site
+from tests.whole.hosts import Host, Site
 from workers.run import EXIT_CONFIG, EXIT_NOT_LET_IN
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Strongroom, furnished, wait_for
+from tests.whole.room import Strongroom, furnished, wait_for
 from tests.workers.stack_control import is_alive
 
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.e2e.conftest import Strongroom, furnished, read_tree
-from tests.e2e.trees import pad
+from tests.whole.room import Strongroom, furnished, read_tree
+from tests.whole.trees import pad
 
 FOLDERS = ("a", "b", "c")
 """Each has a pack of its own: it was backed up when it was new. Holes between them cut the manifests."""
