@@ -142,13 +142,14 @@ class Damage:
             chunk_id = chunk_at(manifest, number)
             if chunk_id in flawed:
                 words[number] = self._words(chunk_id, flawed[chunk_id])
-        flaws = []
+        flaws: list[_Flaw] = []
         paths = set()
         for entry in manifest.entries:
-            for number in dict.fromkeys(entry.extents[::3]):
-                if number in words:
-                    flaws.append(_Flaw(*words[number], entry.path, entry.path))
-                    paths.add(entry.path)
+            # Once for each object, however many of the file's chunks are in it.
+            said = dict.fromkeys(words[number] for number in entry.extents[::3] if number in words)
+            flaws += [_Flaw(*each, entry.path, entry.path) for each in said]
+            if said:
+                paths.add(entry.path)
         return _Cost(flaws, len(paths))
 
 

@@ -69,7 +69,11 @@ _ERRORS: dict[int, tuple[type[StoreError], str]] = {
 
 @contextmanager
 def translated(name: str) -> Iterator[None]:
-    """Turn every OSError inside into the StoreError of the table."""
+    """Turn every OSError inside into the StoreError of the table.
+
+    Raises:
+        StoreError: or the subclass of it that the table has for the errno.
+    """
     try:
         yield
     except OSError as error:
@@ -91,7 +95,7 @@ class DirectoryReader:
         self._root = root
 
     def get(self, name: str, limit: int) -> bytes:
-        """See ReadStore."""
+        """See ReadStore; what is larger than `limit` is refused before it is read."""
         with translated(name), self._opened(name) as (fd, size):
             if size > limit:
                 raise ObjectDamaged(f"{name} has {size} bytes, more than the {limit} that its kind may have")

@@ -20,6 +20,7 @@ RepositoryError
 ├── ChunkMissing            no index names the chunk
 ├── CacheError              what this host remembers of a repository is of no use; nothing is lost
 │   ├── CacheDamaged        to be made again
+│   │   └── CacheReplaced   another process has made it again
 │   └── CacheUnusable       no room, or not ours: to be done without
 ├── IndexTooLarge           more chunks than a process may hold in memory
 └── TooLarge                asked to write more than a reader would accept

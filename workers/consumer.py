@@ -20,7 +20,7 @@ class StrictConsumer(Consumer):
     """A consumer that hands Celery only messages which it has checked, under headers which it has written."""
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
-        """The handler of every message that arrives; see `workers.messages` for what it checks."""
+        """The handler of every message that arrives; see `workers.messages` for what it checks, and refuses."""
         accept = super().create_task_handler(*args, **kwargs)
 
         def on_message(message: Any) -> None:

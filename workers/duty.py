@@ -39,7 +39,7 @@ class Duties:
         """Register the task `name`: its message brings a ticket, a spec, and one argument of each type in `more`.
 
         The ticket is good for a spec, not for a task: `about` says which specs are for this one. A message that is
-        not admitted, or strays from the plan of its job, ends in the log: there is nobody to tell.
+        not admitted, or strays from the plan of its job, is refused in the log: there is nobody to tell.
         """
         expected = (str, str, *more)
 

@@ -60,7 +60,11 @@ class SealedTask(Task):
             raise TaskFailed(type(error).__name__) from None
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
-        """As Celery's, with the arguments' text replaced."""
+        """As Celery's, with the arguments' text replaced.
+
+        Raises:
+            TypeError: named arguments, which no role takes.
+        """
         if kwargs:
             raise TypeError("tasks take no named arguments")
         return super().apply_async(args, None, **(options | sealed_options()))

@@ -68,7 +68,7 @@ class S3Reader:
         )
 
     def get(self, name: str, limit: int) -> bytes:
-        """See ReadStore."""
+        """See ReadStore; what is larger than `limit` is refused before it is read."""
         with self._translated(name):
             answer = self._client.get_object(**self._at(name))
             size = whole_number(answer["ContentLength"])
@@ -162,7 +162,11 @@ class S3Reader:
         return keys
 
     def versions(self, prefix: str) -> Sequence[Version]:
-        """See ReadStore. One request for each thousand versions and delete markers."""
+        """See ReadStore. One request for each thousand versions and delete markers.
+
+        Raises:
+            StoreUnsupported: the server does not say how the listing goes on.
+        """
         check_prefix(prefix)
         found: list[Version] = []
         start: dict[str, str] = {}

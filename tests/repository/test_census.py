@@ -1,19 +1,17 @@
 """What is named and what is used, however little memory there is to compare it in."""
 
 import random
-import stat
 from pathlib import Path
 
 import pytest
 
 from crypto.sealing import sealed_length
-from repository.cache.scratch import scratch
 from repository.census import Census
 from repository.compression import RAW
 from repository.errors import CacheUnusable
 from repository.manifest import PackSummary
 from repository.pack import RECORD
-from repository.walk import Far, Walk, common
+from repository.walk import Walk
 
 TINY = 2000
 """Bytes in memory: some tens of records."""
@@ -73,47 +71,3 @@ def test_without_a_disk_little_is_compared_in_memory_and_much_is_refused(tmp_pat
         with pytest.raises(CacheUnusable) as refused:
             census.add_uses(2, [(dice.randbytes(32), 5) for _ in range(200)])
     assert "cache" in refused.value.remedy
-
-
-def test_room_is_private_and_given_back(tmp_path: Path) -> None:
-    with scratch(tmp_path / "cache" / "vault") as room:
-        for folder in (room, room.parent, room.parent.parent):
-            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        (room / "file").write_bytes(b"x")
-    assert list(room.parent.iterdir()) == []
-
-
-def test_what_a_killed_run_left_is_removed_and_what_another_holds_is_not(tmp_path: Path) -> None:
-    dead = tmp_path / "room" / "0123456789abcdef"
-    dead.mkdir(parents=True)
-    tmp_path.joinpath("room").chmod(0o700)
-    (dead / "000").write_bytes(b"x")
-    with scratch(tmp_path / "room") as one, scratch(tmp_path / "room") as other:
-        assert not dead.exists()
-        assert one.is_dir() and other.is_dir()
-
-
-def test_a_folder_that_others_may_write_is_not_used(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    with scratch(tmp_path) as room:
-        assert not room.exists()
-
-
-def test_names_in_common() -> None:
-    dice = random.Random(6)
-    some = sorted({f"n{dice.randrange(500):03d}" for _ in range(200)})
-    others = sorted({f"n{dice.randrange(500):03d}" for _ in range(200)})
-    assert list(common(some, iter(others))) == sorted(set(some) & set(others))
-    assert list(common([], iter(others))) == list(common(some, iter([]))) == []
-
-
-def test_a_walk_never_goes_back_and_a_total_is_never_too_small() -> None:
-    told: list[Far] = []
-    walk = Walk(told.append)
-    walk.expect(1, 10)
-    walk.did(2, 20)
-    walk.expect(3)
-    walk.alive()
-    assert told == [Far(2, 2, 20, 20), Far(2, 4, 20, 20)]
-    list(walk.through(range(10_000)))
-    assert len(told) == 2 + 3

@@ -1,4 +1,4 @@
-"""What is measured, and what is limited."""
+"""What is measured of a store."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import pytest
 
 from repository.directory import DirectoryPruner
 from repository.errors import ObjectExists, ObjectMissing
-from repository.limit import LimitedPruner, Limits
 from repository.measure import MeasuredPruner, Meter
 from repository.stores import open_pruner
 
@@ -42,39 +41,3 @@ def test_every_attempt_is_measured(tmp_path: Path):
     DirectoryPruner(tmp_path / "store", create=True)
     open_pruner(uri, meter=meter).put("a", [b"x"])
     assert meter.read()["put"].operations == 1
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.slept: list[float] = []
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-
-def test_bytes_per_second_hold_on_average(tmp_path: Path):
-    clock = Clock()
-    limits = Limits(bytes_per_s=10.0, clock=lambda: clock.now, sleep=clock.sleep)
-    store = LimitedPruner(DirectoryPruner(tmp_path / "store", create=True), limits)
-    store.put("a", [bytes(50)])
-    assert clock.slept == []
-    assert store.get("a", 50) == bytes(50)
-    assert clock.slept == [5.0]
-    store.get_range("a", 0, 20)
-    assert clock.slept == [5.0, 5.0]
-    with pytest.raises(ObjectMissing):
-        store.read_into("none", 0, memoryview(bytearray(1 << 20)))
-    assert clock.slept == [5.0, 5.0, 2.0]
-    store.size("a")
-    clock.now += 100.0
-    store.put("b", [b"x"])
-    assert clock.slept == [5.0, 5.0, 2.0], "bytes that were not moved cost nothing"
-
-
-def test_only_so_many_operations_at_once():
-    limits = Limits(operations=2)
-    with limits.operating(), limits.operating():
-        assert not limits._free.acquire(blocking=False)
-    assert limits._free.acquire(blocking=False)

@@ -1,11 +1,7 @@
 """The transport's own promises, at a real server."""
 
 import contextlib
-import os
-import signal
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,42 +9,18 @@ from celery.events import EventReceiver
 
 from config import queues
 from config.settings import Settings
+from tests.workers.broker_server import Server, broker_server
 from tests.workers.stack_control import until
 from workers.app import make_app
-from workers.stack.passwords import Passwords
-from workers.stack.valkey import Valkey
 from workers.task import send
 
 ROLE, QUEUE = queues.SCHEDULER, queues.SCHEDULER_QUEUE
 
 
-class Server:
-    """A server that can be killed, and comes back only when it is told to."""
-
-    def __init__(self, folder: Path) -> None:
-        self._valkey = Valkey(folder, folder / "valkey.log")
-        passwords = Passwords([ROLE, queues.MONITOR])
-        self._valkey.configure(passwords)
-        self.url = self._valkey.url(ROLE, passwords[ROLE])
-        self.monitor_url = self._valkey.url(queues.MONITOR, passwords[queues.MONITOR])
-        self.pid = 0
-        self.start()
-
-    def start(self) -> None:
-        self.pid = self._valkey.start()
-        self._valkey.wait(self.pid)
-
-    def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with tempfile.TemporaryDirectory(prefix="broker-") as folder:
-        running = Server(Path(folder))
+    with broker_server(ROLE, queues.MONITOR) as running:
         yield running
-        running.kill()
 
 
 @pytest.mark.parametrize(
@@ -57,7 +29,7 @@ def server() -> Iterator[Server]:
 def test_a_message_that_cannot_be_acknowledged_does_not_stop_the_role(
     server: Server, answer: Callable[[Any], None]
 ) -> None:
-    app = make_app(ROLE, Settings(), server.url)
+    app = make_app(ROLE, Settings(), server.url(ROLE))
     send(app, queues.TICK)
     with app.connection() as connection:
         received: list[Any] = []
@@ -75,7 +47,7 @@ def test_a_message_that_cannot_be_acknowledged_does_not_stop_the_role(
 
 
 def test_what_was_received_long_ago_and_not_acknowledged_comes_back_once(server: Server) -> None:
-    app = make_app(ROLE, Settings(), server.url)
+    app = make_app(ROLE, Settings(), server.url(ROLE))
     with app.connection() as connection:
         received: list[Any] = []
         channel = connection.channel()
@@ -107,7 +79,7 @@ def test_what_was_received_long_ago_and_not_acknowledged_comes_back_once(server:
 
 def test_a_sweep_that_takes_what_is_not_due_puts_it_back(server: Server) -> None:
     """Another sweep was faster: what this one has counted is gone, and the oldest is a young one."""
-    app = make_app(ROLE, Settings(), server.url)
+    app = make_app(ROLE, Settings(), server.url(ROLE))
     send(app, queues.TICK)
     with app.connection() as connection:
         received: list[Any] = []
@@ -129,8 +101,8 @@ def test_a_sweep_that_takes_what_is_not_due_puts_it_back(server: Server) -> None
 
 
 def test_the_monitor_hears_events_and_needs_no_right_to_write(server: Server) -> None:
-    speaker = make_app(ROLE, Settings(), server.url)
-    listener = make_app(queues.MONITOR, Settings(), server.monitor_url)
+    speaker = make_app(ROLE, Settings(), server.url(ROLE))
+    listener = make_app(queues.MONITOR, Settings(), server.url(queues.MONITOR))
     heard: list[Any] = []
     with listener.connection() as connection:
         receiver = EventReceiver(connection, handlers={"*": heard.append}, app=listener)

@@ -35,6 +35,9 @@ class Valkey:
     Args:
         folder: private, with a short path.
         log: where it logs.
+
+    Raises:
+        ServerFailed: the folder's path is too long for a socket.
     """
 
     def __init__(self, folder: Path, log: Path) -> None:

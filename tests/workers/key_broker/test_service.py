@@ -10,7 +10,7 @@ from crypto import canonical
 from crypto.errors import KeyRefused
 from crypto.hpke import HpkeKey
 from crypto.keyrecord import CHUNK_ID, DEK, KeyRecord, encryption_context
-from crypto.keyrequest import REFUSALS, Want
+from crypto.keyrequest import Want
 from crypto.registry import BACKUP, RESTORE, VaultEntry
 from crypto.ticket import DECRYPT, ENCRYPT, GENERATE, INIT, end
 from tests.workers.key_broker.refusals import CASES, decrypt_want, enrol
@@ -87,37 +87,6 @@ def test_missing_local_cmk_is_made_for_vault_initialisation_only(world: World) -
     assert names() == ["main"]
     world.open(world.request(Want(INIT, DEK, 1, b""), ticket=world.ticket(vault=vault)))
     assert names() == ["main", "new"]
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_refused_request_causes_no_kms_call_and_one_audit_entry(world: World, name: str) -> None:
-    case = CASES[name]
-    request = case.build(world)
-    calls, entries = world.calls, len(world.entries())
-    reply = world.reply(request)
-    assert world.calls == calls
-    (entry,) = world.entries()[entries:]
-    assert (entry.code, entry.step, entry.kms_calls) == (case.code, case.step, 0)
-    if case.answered:
-        assert entry.event == REFUSED
-        assert reply is not None
-        assert reply.given == ()
-        assert reply.refusal is not None
-        assert reply.refusal.code == case.code
-        assert not reply.refusal.retryable
-    else:
-        assert entry.event == NOISE
-        assert reply is None
-
-
-def test_control_the_unchanged_request_is_granted(world: World) -> None:
-    """Without this, a service that refuses everything would pass the test above."""
-    world.granted(world.request())
-    assert world.calls == 1
-
-
-def test_every_code_is_known_to_requesters() -> None:
-    assert {case.code for case in CASES.values()} <= set(REFUSALS)
 
 
 def test_disabled_key_gives_a_typed_refusal_that_says_what_to_do(world: World) -> None:

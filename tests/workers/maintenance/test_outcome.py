@@ -1,18 +1,15 @@
-"""What a check tells fits into one letter, however much is damaged, and a check that takes too long is told so."""
+"""What a check tells fits into one letter, however much is damaged."""
 
 import json
 
 import pytest
 
 from crypto import canonical
-from crypto.errors import KeyRefused
 from crypto.job import Subset
 from repository.check import EVERYTHING, STRUCTURE, CheckReport, Reading
 from repository.findings import Loss, Problem, Touched
 from scheduler.reports import MAX_OUTCOME
-from workers.maintenance import steps
 from workers.maintenance.outcome import outcome_of
-from workers.maintenance.steps import TooLong
 
 CLEAN = CheckReport([], [], *(0,) * 15)
 LONG = b"/" + b"\xff" * 4095
@@ -41,15 +38,3 @@ def test_what_there_is_room_for_is_told_and_all_is_counted(problems: int, touche
     assert told["problems"] and len(told["losses"]) > 100
     if touches:
         assert told["problems"][0]["touches"]
-
-
-def test_a_job_that_outlasts_its_ticket_is_not_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    refused = KeyRefused("expired", "the ticket has expired", retryable=False)
-    with pytest.raises(KeyRefused), steps.in_time("in parts"):
-        raise refused
-    monkeypatch.setattr(steps, "LONG_S", -1.0)
-    with pytest.raises(TooLong) as error, steps.in_time("in parts"):
-        raise refused
-    assert error.value.remedy == "in parts"
-    with pytest.raises(KeyRefused), steps.in_time("in parts"):
-        raise KeyRefused("stale-fence", "another attempt has begun")
