@@ -80,7 +80,8 @@ def hidden_snapshots(
         written = max((each.time_s for each in group if each.size > VOID), default=0.0)
         seen = next((each for each in group if each.latest), None)
         if seen is not None and seen.size > VOID:
-            last = max(last, written)
+            # As of its first version: whoever writes the same bytes again must not make it look the newest.
+            last = max(last, min(each.time_s for each in group if each.size > VOID))
         elif written and (seen is None or seen.time_s > since):
             recent[name] = _Hidden(written, _hidden_since(group, written))
     records = list(forgets(*subject, on_damaged)) if recent else []

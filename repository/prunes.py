@@ -40,6 +40,9 @@ class Names(NamedTuple):
     manifests: frozenset[bytes]
 
 
+NOTHING: Final = Names(frozenset(), frozenset())
+
+
 class Mark(NamedTuple):
     """What a prune may remove.
 
@@ -150,7 +153,10 @@ def sweeps(store: ReadStore, vault: VaultId, keys: KeyRing) -> Iterator[tuple[st
     """
     for name in listed(store):
         if layout.prune_of(name)[1]:
-            swept = _open(Doomed, store, vault, keys, name)
+            try:
+                swept = _open(Doomed, store, vault, keys, name)
+            except ObjectMissing:  # removed meanwhile, by another attempt of a prune
+                continue
             yield name, swept.time_ms, _names(swept, name)
 
 

@@ -50,6 +50,11 @@ class Recent(Generic[T]):
         self._open[vault] = found
         return found
 
+    def close(self) -> None:
+        """Close what is open."""
+        while self._open:
+            self._open.popitem()[1].close()
+
 
 class LastLook:
     """When a process looked for new index objects, and for which job."""

@@ -1,13 +1,16 @@
 """What versions say of hidden snapshots, case by case; a real bucket with versions is in s3/test_hidden.py."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 import pytest
 
+from repository.access import KeyRing, VaultId
 from repository.errors import StoreDenied, StoreError, StoreUnreachable, StoreUnsupported
 from repository.hidden import TOLD_FOR_S, VOID, Hidden, hidden_snapshots
-from repository.store import Version
+from repository.store import ReadStore, Version
+from repository.usage import Subject
 
 NOW = time.time()
 SIZE = VOID + 1
@@ -24,6 +27,15 @@ class Versioned:
         if isinstance(self._versions, StoreError):
             raise self._versions
         return [each for each in self._versions if each.name.startswith(prefix)]
+
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
+        """No record of a forget."""
+        return iter(())
+
+
+def hidden(versions: Sequence[Version] | StoreError, told_for_s: float = TOLD_FOR_S) -> Hidden:
+    store = cast(ReadStore, Versioned(versions))
+    return hidden_snapshots(Subject(store, VaultId(b"t" * 16, b"v" * 16), cast(KeyRing, None)), told_for_s)
 
 
 def version(name: str, days_ago: float, size: int = SIZE, *, latest: bool = False) -> Version:
@@ -51,6 +63,8 @@ def marker(name: str, days_ago: float) -> Version:
         ([version(A, 2, VOID), marker(A, 1)], (), ()),
         ([version(A, 2), version(A, 1, VOID, latest=True)], (A,), (A,)),
         ([version(A, 3), marker(A, 2), version(B, 1, VOID, latest=True)], (A,), (A,)),
+        # What is written again is as old as it was first: it hides nothing behind it.
+        ([version(A, 3), version(A, 0, latest=True), version(B, 2), marker(B, 1)], (B,), (B,)),
         # Hidden, and written again.
         ([version(A, 3), version(A, 2, -1), version(A, 1, latest=True)], (), ()),
     ],
@@ -59,21 +73,20 @@ def test_what_is_hidden_and_what_of_it_is_newer_than_all_that_is_left(
     versions: list[Version], names: tuple[str, ...], newest: tuple[str, ...]
 ) -> None:
     for order in (versions, versions[::-1]):
-        store = Versioned([*order, version("packs/aa/bb", 0)])
-        assert hidden_snapshots(store) == Hidden(names, newest)  # type: ignore[arg-type]
+        assert hidden([*order, version("packs/aa/bb", 0)]) == Hidden(names, newest)
 
 
 def test_it_is_told_for_as_long_as_is_asked() -> None:
-    store = Versioned([version(A, 20), marker(A, 10)])
-    assert hidden_snapshots(store, TOLD_FOR_S).names == (A,)  # type: ignore[arg-type]
-    assert hidden_snapshots(store, 5 * 86_400.0).names == ()  # type: ignore[arg-type]
+    versions = [version(A, 20), marker(A, 10)]
+    assert hidden(versions).names == (A,)
+    assert hidden(versions, 5 * 86_400.0).names == ()
 
 
 @pytest.mark.parametrize("kind", [StoreDenied, StoreUnsupported])
 def test_who_may_not_look_has_not_looked(kind: type[StoreError]) -> None:
-    assert hidden_snapshots(Versioned(kind("no"))) == Hidden(looked=False)  # type: ignore[arg-type]
+    assert hidden(kind("no")) == Hidden(looked=False)
 
 
 def test_a_store_that_does_not_answer_is_not_taken_for_one_that_hides_nothing() -> None:
     with pytest.raises(StoreUnreachable):
-        hidden_snapshots(Versioned(StoreUnreachable("away")))  # type: ignore[arg-type]
+        hidden(StoreUnreachable("away"))

@@ -1,5 +1,6 @@
 """Start the real stack with fake roles and look at it from outside; shared by the tests of workers/."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -35,14 +36,16 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def one_shot(home: Path, *more: str) -> Iterator[tuple[StackInfo, subprocess.Popen[bytes], socket.socket]]:
-    """A stack that ends with the block."""
+def one_shot(
+    home: Path, *more: str, descriptor: int = 3
+) -> Iterator[tuple[StackInfo, subprocess.Popen[bytes], socket.socket]]:
+    """A stack that ends with the block; it is handed down its end of the socket as no less a descriptor."""
     ours, theirs = socket.socketpair()
-    arguments = [sys.executable, "-m", "workers.stack", "--home", str(home), *fake_roles(), *more]
-    stack = subprocess.Popen(
-        [*arguments, "--one-shot-fd", str(theirs.fileno())], pass_fds=(theirs.fileno(),), env=environment()
-    )
+    end = fcntl.fcntl(theirs, fcntl.F_DUPFD, descriptor)
     theirs.close()
+    arguments = [sys.executable, "-m", "workers.stack", "--home", str(home), *fake_roles(), *more]
+    stack = subprocess.Popen([*arguments, "--one-shot-fd", str(end)], pass_fds=(end,), env=environment())
+    os.close(end)
     try:
         ours.settimeout(30)
         with ours.makefile("rb") as answers:

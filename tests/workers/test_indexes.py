@@ -33,6 +33,15 @@ def test_the_one_that_was_not_used_for_longest_is_closed_for_another() -> None:
     assert (again is made[1], again.closed, made[2].closed) == (False, 0, 1)
 
 
+def test_all_that_is_open_is_closed_once_and_opened_anew() -> None:
+    recent = Recent(Opened)
+    made = [recent.of(vault(number)) for number in range(2)]
+    recent.close()
+    recent.close()
+    assert [each.closed for each in made] == [1, 1]
+    assert recent.of(vault(0)) is not made[0]
+
+
 def test_vaults_of_two_tenants_are_two_things() -> None:
     recent = Recent(Opened)
     assert recent.of(vault(1)) is not recent.of(VaultId(b"U" * 16, vault(1).vault))

@@ -60,6 +60,12 @@ class BackupProcess:
             self.buffers = scratch(BUFFER), scratch(buffer_size())
         return self.buffers
 
+    def stop(self) -> None:
+        """Wipe the process's keys, and close what it has open."""
+        self.process.stop()
+        for copies in (self.indexes, self.files):
+            copies.close()
+
 
 class BackupSession:
     """A job's repository, opened for adding to it.

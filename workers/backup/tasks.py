@@ -52,5 +52,5 @@ def run(context: RoleContext) -> None:
         context.settings.workers.backup,
         context.ready,
         on_process_start=process.start,
-        on_process_stop=process.stop,
+        on_process_stop=own.stop,
     )

@@ -16,6 +16,7 @@ from repository.index import Index, write_indexes
 from repository.pack import PackWriter
 from repository.prune import Decision, decide, leave_out, remove, repack
 from repository.prunes import (
+    NOTHING,
     Mark,
     Names,
     Struck,
@@ -218,6 +219,9 @@ def _clean(session: _Session, reporter: Reporter, usage: Usage) -> None:
     with suppress(ObjectMissing):
         # Not when the mark was made: a prune that was called off may still make one, and must not take a live one away.
         for prune in sorted(read_mark(store, vault, keys, session.job.id).older):
+            # Its messages may come again: with a sweep of its own, it marks nothing anew and removes nothing.
+            with suppress(ObjectExists):
+                write_sweep(store, vault, keys, session.epoch, prune, now, NOTHING)
             store.delete(layout.mark_name(prune))
     store.delete(layout.mark_name(session.job.id))
     own = layout.sweep_name(session.job.id)
@@ -226,11 +230,13 @@ def _clean(session: _Session, reporter: Reporter, usage: Usage) -> None:
             reporter.alive()
             store.delete(name)
     for snapshot in usage.voids:
-        if read_void(store, vault, keys, snapshot).time_ms + VOID_MS < now:
-            # Of a job that no ledger knows any more, nobody else removes them.
-            for name in [*store.list(layout.job_prefix(snapshot)), layout.snapshot_name(snapshot)]:
-                reporter.alive()
-                store.delete(name)
+        # Another attempt of this prune may be at it as well.
+        with suppress(ObjectMissing):
+            if read_void(store, vault, keys, snapshot).time_ms + VOID_MS < now:
+                # Of a job that no ledger knows any more, nobody else removes them.
+                for name in [*store.list(layout.job_prefix(snapshot)), layout.snapshot_name(snapshot)]:
+                    reporter.alive()
+                    store.delete(name)
 
 
 def _is_there(store: ReadStore, name: str) -> bool:

@@ -74,6 +74,11 @@ class RestoreProcess:
             self._fetching = fetch_room(PARCEL_BYTES)
         return self._fetching
 
+    def stop(self) -> None:
+        """Wipe the process's keys, and close what it has open."""
+        self.process.stop()
+        self.indexes.close()
+
 
 class RestoreSession:
     """A job's repository, opened for reading only.

@@ -5,7 +5,7 @@ It holds no key and speaks to no KMS; what it knows of secrets are the broker pa
 
 import gc
 import os
-import select
+import selectors
 import signal
 import socket
 import tempfile
@@ -199,8 +199,11 @@ class Supervisor:
         if deadline is not None:
             due.append(deadline)
         wait = max(0.0, min(due) - time.monotonic()) if due else None
-        waiting = [self._wake_read.fileno(), *self.watch, *self._ready_pipes]
-        readable, _, _ = select.select(waiting, (), (), wait)
+        # `select` would refuse descriptors above 1023, which whoever starts the stack may hand down.
+        with selectors.PollSelector() as selector:
+            for descriptor in (self._wake_read.fileno(), *self.watch, *self._ready_pipes):
+                selector.register(descriptor, selectors.EVENT_READ)
+            readable = [key.fd for key, _ in selector.select(wait)]
         if any(descriptor in self.watch for descriptor in readable):
             self.log("nobody needs the stack any more")
             self._stopping = True

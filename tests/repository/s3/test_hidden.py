@@ -78,6 +78,18 @@ def test_one_that_was_brought_back_is_not_hidden(vault: Repo, s3: S3Server, pref
     assert hidden_snapshots(vault.subject).names == ()
 
 
+def test_an_older_one_that_is_written_again_does_not_become_the_newest(
+    vault: Repo, s3: S3Server, prefix: str
+) -> None:
+    """That takes no key of the vault, only a right to write, and `latest` would be an old state without a word."""
+    client, key = s3.client(), f"{prefix}/{snapshot(1)}"
+    body = client.get_object(Bucket=LOCKED, Key=key)["Body"].read()
+    vault.store.delete(snapshot(3))
+    next_second()
+    client.put_object(Bucket=LOCKED, Key=key, Body=body)
+    assert check(vault.subject, vault.room).hidden.newest == (snapshot(3),)
+
+
 def test_the_next_backup_is_newer_than_what_is_hidden(vault: Repo) -> None:
     vault.store.delete(snapshot(3))
     vault.backup(FILES, 4)

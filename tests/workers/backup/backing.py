@@ -121,6 +121,7 @@ class Backing:
         return found
 
     def close(self) -> None:
+        self._own.stop()
         self._one.close()
 
     def _keep(self, purpose: str, epoch: int, operation: str, key: SecretKey) -> None:

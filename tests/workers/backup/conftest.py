@@ -49,4 +49,4 @@ class Writing(Working):
 def writing(tmp_path: Path, broker: Server, repo: Repo) -> Iterator[Writing]:
     made = Writing(tmp_path / "writing", broker, repo)
     yield made
-    made.process.stop()
+    made.own.stop()

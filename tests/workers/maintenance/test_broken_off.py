@@ -12,6 +12,7 @@ from crypto.job import PruneSpec, SweepSpec
 from repository import layout
 from repository.survey import Usage, survey
 from tests.workers.maintenance.test_prune import Vault, only, vault
+from workers.backup import plan
 from workers.maintenance.prune import mark, sweep
 
 __all__ = ["vault"]
@@ -143,3 +144,30 @@ def test_a_prune_whose_mark_was_removed_says_so_and_removes_nothing(vault: Vault
     told = told_sweep(vault, prune)
     assert (told["kind"], told["code"], told["remedy"]) == ("failed", "superseded", "prune again")
     assert vault.names() == before
+
+
+@pytest.mark.parametrize("planned", [False, True])
+def test_messages_of_a_prune_that_another_took_the_place_of_do_nothing(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch, planned: bool
+) -> None:
+    """A backup has looked, and found no mark; then the old prune is told to mark and to sweep once more."""
+    old = vault.backup(only(vault, 0))
+    vault.backup(only(vault, 1))
+    replaced = os.urandom(16)
+    told_mark(vault, replaced)
+    vault.prune()
+    vault.forget(old)
+    hand_out = plan._hand_out
+
+    def marked_first(*args: Any, **more: Any) -> Any:
+        if not planned:
+            told_mark(vault, replaced)
+        return hand_out(*args, **more)
+
+    monkeypatch.setattr(plan, "_hand_out", marked_first)
+    backup = vault.begin(only(vault, 0))
+    if planned:
+        told_mark(vault, replaced)
+    assert told_sweep(vault, replaced)["packs"] == 0
+    vault.finish(backup)
+    vault.require_whole()

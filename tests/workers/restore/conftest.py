@@ -64,4 +64,4 @@ class Reading(Working):
 def reading(tmp_path: Path, broker: Server, repo: Repo) -> Iterator[Reading]:
     made = Reading(tmp_path / "reading", broker, repo)
     yield made
-    made.process.stop()
+    made.own.stop()

@@ -113,7 +113,8 @@ class Delivering:
             password=bytes(passwords[BROKER_OF_SCHEDULER]).decode(),
         )
         self._close = publisher.close
-        self.session = RestoreSession(RestoreProcess(self.process), self.job, lambda *_, **__: None)
+        self._own = RestoreProcess(self.process)
+        self.session = RestoreSession(self._own, self.job, lambda *_, **__: None)
         self.meter = Meter()
         self.noted: list[notes.Note] = []
         self.session.open_delivery()
@@ -140,7 +141,7 @@ class Delivering:
     def close(self) -> None:
         self._close()
         self.overs.close()
-        self.process.stop()
+        self._own.stop()
         os.kill(self.pid, 9)
         os.waitpid(self.pid, 0)
 

@@ -1,5 +1,6 @@
 """What dies is started again, what cannot start is named, and nothing outlives the supervisor."""
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,16 @@ def test_killing_the_supervisor_ends_everything_and_the_next_start_cleans_up(tmp
         assert folder.exists()
     with one_shot(tmp_path):
         assert not folder.exists()
+
+
+def test_it_takes_a_high_descriptor_from_a_command_that_has_many_files_open(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    try:
+        with one_shot(tmp_path, descriptor=1500) as (_, process, _):
+            assert set(children_of(process.pid)) >= ROLES
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.parametrize("role", [queues.SCHEDULER, queues.KEY_BROKER, queues.BACKUP, queues.BEAT])
