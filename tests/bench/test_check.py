@@ -34,7 +34,7 @@ def test_memory_does_not_grow_with_the_vault() -> None:
 # One index object at a time is in memory: let them be small, as those of nightly backups are.
 MEASURE = """
 import json, pathlib, sys
-from bench import check
+from bench import check, index
 index.AN_OBJECT = 4096
 found = check.measure(pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
 print(json.dumps({step: found[step]["grown"] for step in ("check", "extend")}))
