@@ -98,7 +98,7 @@ def test_a_snapshot_of_a_clock_that_was_ahead_stays_and_empties_no_group(upkeep:
     told = upkeep.run(forget, spec(upkeep, keep=KeepPolicy(within=(0, 0, 30, 0)), dry_run=True))
     assert told["removed"] == 0
     reasons = {int(line["id"], 16): line["reasons"] for line in told["snapshots"]}
-    assert reasons == {ahead: ["future"]} | dict.fromkeys(range(1, 5), ["within"])
+    assert reasons == {ahead: ["future"]} | {key: ["within"] for key in range(1, 5)}
     assert upkeep.run(forget, spec(upkeep, keep=KeepPolicy(tags=(("none",),))))["code"] == "nothing-left"
     assert upkeep.run(forget, spec(upkeep, keep=KeepPolicy(last=1)))["removed"] == 3
     assert numbers(four) == [4, ahead]
