@@ -63,15 +63,19 @@ def end(scheduler: Identity, job: bytes) -> Signed:
     return scheduler.sign(Domain.JOB_OVER, JobOver(TICKET_VERSION, job))
 
 
-def verify_end(registry: Registry, signed: Signed) -> bytes:
+def verify_end(registry: Registry, signed: Signed, vault: bytes | None = None) -> bytes:
     """Check that an enrolled scheduler says that a job is over; returns the job's id.
+
+    Args:
+        vault: of the job, where it is known: what is said does not name it.
 
     Raises:
         Untrusted: not signed by an enrolled scheduler, or of an unknown version.
+        OutOfScope: the scheduler is not enrolled for this vault.
         Malformed: it says no such thing.
     """
     enrolled = registry.identity(signed.signer)
-    enrolled.require(SCHEDULER)
+    enrolled.require(SCHEDULER, vault)
     said = signing.verify(enrolled.sign_public, Domain.JOB_OVER, signed, JobOver)
     if said.version != TICKET_VERSION:
         raise Untrusted(f"version {said.version} of a job's end is not known here")

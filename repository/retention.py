@@ -3,6 +3,9 @@
 The rules are restic's: for each of hourly to yearly, the newest snapshot of each of so many hours (days, ...) that have
 one; as long as fewer are there, the oldest one as well. A snapshot stays if any rule keeps it. Doing it again, also
 after only some of the others were removed, keeps the same ones.
+
+One thing is not restic's: a snapshot of a clock that was ahead stays, and no rule sees it. As the newest, it would take
+the place of a good one, and a span that is counted back from it would hold none.
 """
 
 import calendar
@@ -24,6 +27,11 @@ _BUCKETS: Final[Mapping[str, Callable[[datetime], tuple[int, ...]]]] = MappingPr
     }
 )
 
+AHEAD_NS: Final = 24 * 3600 * 1_000_000_000
+"""What is no further ahead than this is not of the future: clocks differ, and some tell local time for UTC."""
+FUTURE: Final = "future"
+"""Why a snapshot stays that is further ahead."""
+
 
 class Group(NamedTuple):
     """The snapshots of one host and the same paths, newest first: what stays and by which rules, and the rest."""
@@ -32,6 +40,11 @@ class Group(NamedTuple):
     paths: tuple[bytes, ...]
     kept: list[tuple[Snapshot, tuple[str, ...]]]
     removed: list[Snapshot]
+
+    @property
+    def emptied(self) -> bool:
+        """Whether some are removed, and none stays but those of the future, which nobody asked to keep."""
+        return bool(self.removed) and all(reasons == (FUTURE,) for _, reasons in self.kept)
 
 
 def admits(wanted: SnapshotFilter, snapshot: Snapshot) -> bool:
@@ -43,8 +56,13 @@ def admits(wanted: SnapshotFilter, snapshot: Snapshot) -> bool:
     )
 
 
-def apply(policy: KeepPolicy, wanted: SnapshotFilter, snapshots: Iterable[Snapshot]) -> list[Group]:
+def apply(
+    policy: KeepPolicy, wanted: SnapshotFilter, snapshots: Iterable[Snapshot], now_ns: int
+) -> list[Group]:
     """Decide on each snapshot that the filter lets through; the others are in no group, and stay.
+
+    Args:
+        now_ns: the time, ns since 1970: what is later by more than `AHEAD_NS` stays.
 
     Returns:
         The groups in the order of host and paths.
@@ -53,13 +71,16 @@ def apply(policy: KeepPolicy, wanted: SnapshotFilter, snapshots: Iterable[Snapsh
     for snapshot in snapshots:
         if admits(wanted, snapshot):
             groups.setdefault((snapshot.hostname, tuple(sorted(snapshot.paths))), []).append(snapshot)
-    return [_decide(policy, *key, groups[key]) for key in sorted(groups)]
+    return [_decide(policy, *key, groups[key], now_ns) for key in sorted(groups)]
 
 
-def _decide(policy: KeepPolicy, hostname: str, paths: tuple[bytes, ...], members: list[Snapshot]) -> Group:
+def _decide(
+    policy: KeepPolicy, hostname: str, paths: tuple[bytes, ...], members: list[Snapshot], now_ns: int
+) -> Group:
     members.sort(key=lambda snapshot: (snapshot.time_ns, snapshot.id), reverse=True)
-    reasons: dict[bytes, list[str]] = {}
-    for reason, kept in _rules(policy, members):
+    past = [each for each in members if each.time_ns <= now_ns + AHEAD_NS]
+    reasons = {each.id: [FUTURE] for each in members[: len(members) - len(past)]}
+    for reason, kept in _rules(policy, past):
         reasons.setdefault(kept.id, []).append(reason)
     return Group(
         hostname,
@@ -74,7 +95,7 @@ def _rules(policy: KeepPolicy, members: Sequence[Snapshot]) -> Iterable[tuple[st
     yield from (("last", each) for each in members[:last])
     for name, bucket in _BUCKETS.items():
         yield from _newest_of_each(name, getattr(policy, name), bucket, members)
-    if policy.within != NO_POLICY.within:
+    if members and policy.within != NO_POLICY.within:
         since = _back(_time(members[0]), *policy.within)
         yield from (("within", each) for each in members if _time(each) >= since)
     yield from (("tag", each) for each in members if _has_tags(policy.tags, each))

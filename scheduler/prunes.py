@@ -27,22 +27,33 @@ LATE_MS: Final = 2 * TICKET_LIFETIME_MS
 """A worker of a job that ended longer ago commits nothing: before each request to the store it looks whether its ticket
 has expired (`workers/backup/session.py`), which was issued before the end. Twice that time, for clocks that differ."""
 MOST_ENDED: Final = 4000
+"""How many of them one spec names; with more there is no sweep, as those left out could commit what it removes."""
 
 
 def require_known(ledger: Ledger, vault: bytes, now_ms: int) -> None:
-    """Refuse to prune while there may be jobs of the vault that this ledger never knew.
+    """Refuse to prune while a sweep could not be told of every job of the vault that may be at work.
 
-    It was there when the vault was made, or for longer than a ticket lives.
+    1. The ledger knows them all: it was there when the vault was made, or for longer than a ticket lives.
+    2. No more have ended lately than one spec names.
 
     Raises:
-        Refused: it was not.
+        Refused: one of both is not so.
     """
-    oldest = ledger.oldest_ms(vault)
+    oldest = ledger.oldest_ms(vault)  # 1
     init = ledger.latest(INIT, vault)
     seen = init is not None and init.state == DONE
     if not seen and (oldest is None or now_ms - oldest < TICKET_LIFETIME_MS):
         message, remedy = verdicts.TOO_SOON_WORDS
         raise Refused(verdicts.TOO_SOON, message, remedy=remedy)
+    _ended_lately(ledger, vault, now_ms)  # 2
+
+
+def _ended_lately(ledger: Ledger, vault: bytes, now_ms: int) -> tuple[bytes, ...]:
+    ended = ledger.ended_since(BACKUP, vault, now_ms - LATE_MS, MOST_ENDED + 1)
+    if len(ended) > MOST_ENDED:
+        message, remedy = verdicts.TOO_MANY_WORDS
+        raise Refused(verdicts.TOO_MANY, message, remedy=remedy)
+    return tuple(ended)
 
 
 def prepared(ledger: Ledger, vault: bytes, spec: PruneSpec) -> PruneSpec:
@@ -65,9 +76,11 @@ def advance(parts: Parts, registry: Registry, now_ms: int) -> list[Job]:
             continue
         if (job := _judge(parts, each, now_ms)) is None:
             continue
-        sealed = _sealed(parts, registry, job, now_ms)
-        if sealed is None:
-            dispatch.end(parts, job, FAILED, now_ms, code=verdicts.VAULT_UNKNOWN)
+        try:
+            sealed = _sealed(parts, registry, job, now_ms)
+        except (OutOfScope, Refused) as error:
+            logger.warning("job %s cannot sweep: %s", job.id.hex(), error.message)
+            dispatch.end(parts, job, FAILED, now_ms, code=_code(error))
             continue
         logger.info("job %s sweeps", job.id.hex())
         # Not stored: should it get lost, the job begins with its mark again, which is there.
@@ -94,13 +107,18 @@ def _judge(parts: Parts, parked: Job, now_ms: int) -> Job | None:
     return job if ready else None
 
 
-def _sealed(parts: Parts, registry: Registry, job: Job, now_ms: int) -> bytes | None:
-    """The spec of a sweep, for the workers; None when nobody can do it."""
-    try:
-        asked = jobs.open_spec(parts.identity, job.id, job.sealed_spec)
-        ended = parts.ledger.ended_since(BACKUP, job.vault, now_ms - LATE_MS, MOST_ENDED)
-        spec = SweepSpec(registry.vault(job.vault).repo, asked.requester, tuple(ended))
-        return dispatch.seal_for_workers(registry, job.kind, job.vault, job.id, spec)
-    except (OutOfScope, Refused) as error:
-        logger.warning("job %s cannot sweep: %s", job.id.hex(), error.message)
-        return None
+def _sealed(parts: Parts, registry: Registry, job: Job, now_ms: int) -> bytes:
+    """The spec of a sweep, for the workers.
+
+    Raises:
+        OutOfScope, Refused: nobody can do it, or it cannot name all that it has to.
+    """
+    asked = jobs.open_spec(parts.identity, job.id, job.sealed_spec)
+    ended = _ended_lately(parts.ledger, job.vault, now_ms)
+    spec = SweepSpec(registry.vault(job.vault).repo, asked.requester, ended)
+    return dispatch.seal_for_workers(registry, job.kind, job.vault, job.id, spec)
+
+
+def _code(error: OutOfScope | Refused) -> str:
+    known = isinstance(error, Refused) and error.code == verdicts.TOO_MANY
+    return verdicts.TOO_MANY if known else verdicts.VAULT_UNKNOWN

@@ -4,12 +4,14 @@ The slots are what Debian's cron would do (`cronsim`): a time that the clock ski
 that it shows twice in autumn runs once, unless the minutes or hours are a star.
 """
 
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import msgspec
 from cronsim import CronSim
 
 from config.schedules import Recurring, Retention
@@ -70,10 +72,14 @@ def _slots(recurring: Recurring, from_ms: int) -> Iterator[int]:
 
 
 def rule(recurring: Recurring) -> str:
-    """When this changes, it begins anew: no slot of what it was before is made up for by what it is now."""
+    """When this changes, it begins anew: no slot of what it was before is made up for by what it is now.
+
+    Of a retention that is the whole table: what nobody wanted at the slot must not be forgotten on account of it. Of a
+    schedule it is when its slots are, as a backup too many does no harm.
+    """
     words = [recurring.cron, recurring.timezone]
     if isinstance(recurring, Retention):
-        words += ["forget", "prune"] if recurring.prune else ["forget"]
+        words += ["forget", hashlib.sha256(msgspec.json.encode(recurring, order="sorted")).hexdigest()]
     return " ".join(words)
 
 

@@ -23,6 +23,11 @@ TOO_SOON_WORDS: Final = (
     "this scheduler does not know for long enough who works on the vault",
     "back up, and prune six hours later; prune only where all backups of the vault are scheduled",
 )
+TOO_MANY: Final = "too-many-ended"
+TOO_MANY_WORDS: Final = (
+    "more backups of the vault have ended in the last 12 hours than a prune can rule out",
+    "prune again when fewer have, 12 hours after the last of them at the latest: see `strongroom jobs`",
+)
 
 _FAILURES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -41,6 +46,7 @@ _FAILURES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "run `strongroom up`, and prune when it has ended: see `strongroom jobs`",
         ),
         TOO_SOON: TOO_SOON_WORDS,
+        TOO_MANY: TOO_MANY_WORDS,
         VAULT_UNKNOWN: ("the job's vault is no longer registered", "attach the vault again"),
     }
 )

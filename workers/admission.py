@@ -43,23 +43,23 @@ class Job:
         return canonical.to_text(canonical.encode(self.signed_ticket)), canonical.to_text(self.sealed_spec)
 
 
-def require_not_over(process: Process, job: bytes, said: bytes) -> None:
+def require_not_over(process: Process, job: Job, said: bytes) -> None:
     """Hold what lies on the broker as a job's end against the scheduler's signature: anybody may have put it there.
 
     Args:
         said: the end (`crypto.ticket.end`) as a task argument, or b"".
 
     Raises:
-        Stray: an enrolled scheduler says that the job is over.
+        Stray: a scheduler that is enrolled for the job's vault says that the job is over.
     """
     if not said:
         return
     try:
         signed = canonical.decode(Signed, canonical.from_text(said.decode("ascii", "replace")))
-        over = ticket.verify_end(process.registry(), signed)
+        over = ticket.verify_end(process.registry(), signed, job.ticket.vault)
     except CryptoError:
         return
-    if over == job:
+    if over == job.id:
         raise Stray("the job is over")
 
 

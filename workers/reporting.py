@@ -124,7 +124,7 @@ class Reporter:
             self.report(report.ALIVE)
             # A broker that is away has no word of it either; the next look is as good.
             with suppress(BrokerUnreachable):
-                require_not_over(self._process, self._job.id, self._process.lists.over(self._job.id))
+                require_not_over(self._process, self._job, self._process.lists.over(self._job.id))
 
     def go_on(self) -> None:
         """`alive`, before a step that must not be done once the job is over or another worker's.

@@ -40,7 +40,8 @@ def command(
     """Take snapshots out of VAULT: those named by their ids, or those that no --keep option keeps.
 
     The policy is applied to the snapshots of each host and set of paths on their own, in UTC; what --host, --tag and
-    --path leave out stays. The data stay in the repository until it is pruned.
+    --path leave out stays, and so does what is more than a day in the future. The data stay in the repository until it
+    is pruned.
 
     A [[retention]] table in config.toml has a policy applied again and again, by a schedule.
 

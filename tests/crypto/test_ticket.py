@@ -179,6 +179,15 @@ def test_only_a_scheduler_ends_a_job(world: World) -> None:
         )
 
 
+def test_a_scheduler_of_another_vault_ends_no_job_whose_vault_is_known(world: World) -> None:
+    job, narrow = b"o" * 16, Identity.generate("narrow")
+    registry = world.registry.with_identity(enrol(narrow, SCHEDULER, vaults=(world.other_vault,)))
+    assert ticket.verify_end(registry, ticket.end(narrow, job), world.other_vault) == job
+    with pytest.raises(OutOfScope):
+        ticket.verify_end(registry, ticket.end(narrow, job), world.vault)
+    assert ticket.verify_end(registry, ticket.end(world.people[SCHEDULER], job), world.vault) == job
+
+
 @pytest.mark.parametrize("domain", [domain for domain in Domain if domain != Domain.JOB_OVER])
 def test_what_the_scheduler_signs_for_another_end_ends_no_job(world: World, domain: Domain) -> None:
     with pytest.raises(Untrusted):

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from crypto.job import ANY, KeepPolicy, SnapshotFilter
 from repository.manifest import Snapshot
-from repository.retention import Group, apply
+from repository.retention import AHEAD_NS, FUTURE, Group
+from repository.retention import apply as apply_at
 
 BEGIN = datetime(2026, 3, 31, 12, 0, tzinfo=UTC)
-HOURS = st.integers(0, 24 * 500)
+NOW_NS = int(BEGIN.timestamp()) * 1_000_000_000
+HOURS = st.integers(-24 * 60, 24 * 500)
 
 
 def snapshot(at: datetime, number: int = 0, host: str = "web1", tags: tuple[str, ...] = ()) -> Snapshot:
@@ -23,6 +25,12 @@ def snapshot(at: datetime, number: int = 0, host: str = "web1", tags: tuple[str,
 def every(step: timedelta, count: int) -> list[Snapshot]:
     """Newest first, by number."""
     return [snapshot(BEGIN - number * step, number) for number in range(count)]
+
+
+def apply(
+    policy: KeepPolicy, wanted: SnapshotFilter, snapshots: list[Snapshot], now_ns: int = NOW_NS
+) -> list[Group]:
+    return apply_at(policy, wanted, snapshots, now_ns)
 
 
 def only(groups: list[Group]) -> Group:
@@ -97,8 +105,51 @@ def test_hosts_and_paths_are_groups_of_their_own_and_the_filter_leaves_the_rest_
 def test_a_clock_that_was_centuries_off_ends_nothing():
     far = snapshot(BEGIN, 1).time_ns * 1000
     strange = Snapshot(b"s" * 16, far, "web1", [b"/srv"], [], [], b"", [], 0, 0, 0, [])
-    group = only(apply(KeepPolicy(daily=1, within=(0, 0, 1, 0)), ANY, [strange, snapshot(BEGIN, 1)]))
+    snapshots = [strange, snapshot(BEGIN, 1)]
+    policy = KeepPolicy(daily=1, within=(0, 0, 1, 0))
+    assert len(only(apply(policy, ANY, snapshots)).kept) == 2
+    # By a clock that is as far off it is no future.
+    group = only(apply(policy, ANY, snapshots, far))
     assert [each.id for each, _ in group.kept] == [strange.id]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        KeepPolicy(within=(0, 0, 30, 0)),
+        *(
+            msgspec.structs.replace(KeepPolicy(), **{name: 3})
+            for name in ("last", "hourly", "daily", "weekly", "monthly", "yearly")
+        ),
+        KeepPolicy(tags=(("a",),)),
+    ],
+)
+def test_one_of_the_future_stays_and_changes_nothing_for_the_others(policy: KeepPolicy):
+    snapshots = [
+        snapshot(BEGIN - timedelta(days=20 * number), number, tags=("a",) * (number % 2))
+        for number in range(20)
+    ]
+    ahead = [snapshot(BEGIN + timedelta(days=number), number, tags=("a",)) for number in (100, 3650)]
+    expected = kept(policy, snapshots)
+    assert 0 < len(expected) < len(snapshots)
+    assert kept(policy, ahead + snapshots) == expected | {100: (FUTURE,), 3650: (FUTURE,)}
+
+
+def test_a_clock_that_is_hours_ahead_makes_no_future():
+    last = NOW_NS + AHEAD_NS
+    near = msgspec.structs.replace(snapshot(BEGIN, 1), time_ns=last)
+    beyond = msgspec.structs.replace(snapshot(BEGIN, 2), time_ns=last + 1)
+    snapshots = [snapshot(BEGIN, 0), near, beyond]
+    assert kept(KeepPolicy(last=1), snapshots) == {1: ("last",), 2: (FUTURE,)}
+
+
+def test_a_group_of_which_only_the_future_stays_is_emptied():
+    ahead, now = snapshot(BEGIN + timedelta(days=100), 1), snapshot(BEGIN, 2)
+    none = KeepPolicy(tags=(("none",),))
+    assert only(apply(none, ANY, [now])).emptied
+    assert only(apply(none, ANY, [ahead, now])).emptied
+    assert not only(apply(none, ANY, [ahead])).emptied, "nothing goes"
+    assert not only(apply(KeepPolicy(last=1, within=(0, 0, 1, 0)), ANY, [ahead, now])).emptied
 
 
 POLICIES = st.builds(

@@ -5,6 +5,7 @@ import pytest
 from crypto import job
 from crypto.job import PruneSpec, SweepSpec, open_spec
 from crypto.registry import BACKUP, MAINTENANCE, RESTORE
+from scheduler import prunes
 from scheduler.lifecycle import LEASE_MS, SWEEPING, TICKET_LIFETIME_MS
 from scheduler.prunes import LATE_MS
 from tests.scheduler.world import NOW, REPO, Wake, World
@@ -121,6 +122,49 @@ def test_a_sweep_is_told_of_jobs_that_ended_as_long_as_their_tickets_may_be_good
 
 def test_voids_last_for_as_long_as_jobs_are_told_of() -> None:
     assert VOID_MS >= LATE_MS > TICKET_LIFETIME_MS
+
+
+def test_with_more_that_ended_than_a_sweep_is_told_of_there_is_no_prune(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prunes, "MOST_ENDED", 2)
+    first, second, third = world.submit(), world.submit(), world.submit()
+    end(world, first, "failed")
+    prune = world.submit(job.PRUNE)
+    marked(world, prune)
+    end(world, second)
+    assert not wakes(world, "sweep"), "the third is waited for"
+    end(world, third)
+    assert not wakes(world, "sweep")
+    verdict = world.verdicts(prune)[-1]
+    assert (verdict.state, verdict.code) == ("failed", "too-many-ended")
+    assert "12 hours" in verdict.remedy
+    assert LATE_MS == 12 * 3600_000
+    again = world.verdicts(world.submit(job.PRUNE))[-1]
+    assert (again.state, again.code, again.remedy) == ("failed", "too-many-ended", verdict.remedy)
+    assert len(wakes(world, "prune")) == 1, "and without a mark"
+    late = NOW + LATE_MS + 1
+    later = world.submit(job.PRUNE, sent_ms=late)
+    marked(world, later, late)
+    assert [wake.ticket.job for wake in wakes(world, "sweep")] == [later]
+
+
+def test_as_many_as_a_sweep_is_told_of_are_all_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prunes, "MOST_ENDED", 2)
+    both = [world.submit(), world.submit()]
+    for each in both:
+        end(world, each, "failed")
+    prune = world.submit(job.PRUNE)
+    marked(world, prune)
+    spec = open_spec(world.people.workers[MAINTENANCE], prune, wakes(world, "sweep")[0].spec)
+    assert isinstance(spec, SweepSpec)
+    assert sorted(spec.ended) == sorted(both)
+
+
+def test_the_most_that_a_sweep_is_told_of_fit_in_a_spec(world: World) -> None:
+    ended = tuple(number.to_bytes(16, "big") for number in range(prunes.MOST_ENDED))
+    spec = SweepSpec(REPO, world.people.client.public, ended)
+    assert len(job.seal_spec(spec, b"j" * 16, world.registry.holders(MAINTENANCE))) < job.MAX_SPEC // 2
 
 
 def test_a_ticket_for_the_mark_starts_no_sweep(world: World) -> None:

@@ -276,6 +276,35 @@ def test_a_retention_makes_up_for_no_slot_of_a_schedule_that_had_its_name(world:
     assert not asked_by(world)
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"vault": "pictures"},
+        {"hosts": ("web1",)},
+        {"tags": ("nightly",)},
+        {"paths": ("/srv",)},
+        {"keep_daily": 1},
+        {"keep_monthly": 0},
+        {"keep_last": 1},
+        {"keep_within": "1d"},
+        {"keep_tags": ("a",)},
+        {"max_unused": 50.0},
+        {"catch_up": True},
+    ],
+    ids=lambda edit: next(iter(edit)),
+)
+def test_a_missed_slot_is_not_made_up_for_by_what_a_retention_was_edited_to(
+    world: World, edit: dict[str, object]
+) -> None:
+    written = msgspec.structs.replace(WEEKLY, catch_up="catch_up" not in edit)
+    edited = msgspec.structs.replace(written, **edit)
+    tick(world, written, START)
+    tick(world, edited, SLOT + DAY, SLOT + DAY + 5000)
+    assert not asked_by(world)
+    tick(world, edited, SLOT + WEEK)
+    assert asked_by(world) == [(FORGET, SLOT + WEEK)], "from then on it counts"
+
+
 def test_forget_and_prune_go_on_in_the_next_stack(world: World) -> None:
     tick(world, WEEKLY, START, SLOT)
     forgot, late = newest(world, FORGET), SLOT + HOUR

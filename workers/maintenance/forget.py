@@ -70,7 +70,7 @@ def forget(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
         doomed = _named(store, spec.snapshots, voids, again=job.ticket.fence > 1)
         unreadable = []
     else:
-        groups = apply(spec.keep, spec.filter, snapshots)
+        groups = apply(spec.keep, spec.filter, snapshots, now_ms() * 1_000_000)
         _require_some_left(groups, remove_all=spec.remove_all)
         doomed = [each.id for group in groups for each in group.removed]
     if not spec.dry_run:
@@ -123,7 +123,7 @@ def _named(store: PruneStore, wanted: tuple[str, ...], voids: list[bytes], *, ag
 
 def _require_some_left(groups: list[Group], *, remove_all: bool) -> None:
     for group in groups:
-        if not group.kept and not remove_all:
+        if group.emptied and not remove_all:
             where = " ".join(os.fsdecode(path) for path in group.paths[:8])
             raise NothingLeft(
                 f"the policy keeps no snapshot of {where} on {group.hostname}; nothing was removed",

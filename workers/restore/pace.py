@@ -72,8 +72,8 @@ class Pace:
             RequesterGone: the requester says so.
             BrokerUnreachable: it cannot be told.
         """
-        process, job = self._session.own.process, self._session.job.id
-        found = process.lists.followed(job, [parcel.segment for parcel in self._ahead])
+        process, job = self._session.own.process, self._session.job
+        found = process.lists.followed(job.id, [parcel.segment for parcel in self._ahead])
         require_not_over(process, job, found.over)
         if not self._session.is_wanted():
             raise Stray("the requester has gone")

@@ -92,6 +92,18 @@ def test_a_policy_that_leaves_nothing_is_refused_unless_it_is_meant(upkeep: Upke
     assert numbers(four) == []
 
 
+def test_a_snapshot_of_a_clock_that_was_ahead_stays_and_empties_no_group(upkeep: Upkeep, four: Repo):
+    ahead = time.time_ns() + 3650 * 24 * 3600 * 1_000_000_000
+    four.commit([], ahead)
+    told = upkeep.run(forget, spec(upkeep, keep=KeepPolicy(within=(0, 0, 30, 0)), dry_run=True))
+    assert told["removed"] == 0
+    reasons = {int(line["id"], 16): line["reasons"] for line in told["snapshots"]}
+    assert reasons == {ahead: ["future"]} | {key: ["within"] for key in range(1, 5)}
+    assert upkeep.run(forget, spec(upkeep, keep=KeepPolicy(tags=(("none",),))))["code"] == "nothing-left"
+    assert upkeep.run(forget, spec(upkeep, keep=KeepPolicy(last=1)))["removed"] == 3
+    assert numbers(four) == [4, ahead]
+
+
 def test_what_a_retention_asks_for_goes_and_a_policy_that_leaves_nothing_is_refused(
     upkeep: Upkeep, four: Repo
 ):

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from config.queues import HERE, LEFT, over_key, taken_key
 from crypto import canonical, notes
 from crypto.identity import Identity
+from crypto.registry import SCHEDULER
 from crypto.ticket import end
+from tests.client.deliveries import enrolled
 from tests.workers.restore.conftest import Reading
 from workers.admission import Job, Stray
 from workers.restore import pace as module
@@ -84,6 +87,20 @@ def test_only_the_scheduler_ends_a_job_and_only_this_one(reading: Reading) -> No
     reading.server.admin().set(over_key(job.id), b"\xff noise")
     pace.require_wanted()
     over(reading, job, reading.scheduler)
+    with pytest.raises(Stray, match="over"):
+        pace.require_wanted()
+
+
+def test_a_scheduler_of_another_vault_does_not_end_it(reading: Reading) -> None:
+    pace, job = paced(reading)
+    say(reading, job)
+    narrow = Identity.generate("narrow")
+    for vaults in ((b"W" * 16,), (b"W" * 16, job.ticket.vault)):
+        entry = msgspec.structs.replace(enrolled(narrow, SCHEDULER), vaults=vaults)
+        reading.home.registry_file.write_bytes(reading.registry.with_identity(entry).encode())
+        over(reading, job, narrow)
+        if job.ticket.vault not in vaults:
+            pace.require_wanted()
     with pytest.raises(Stray, match="over"):
         pace.require_wanted()
 
