@@ -11,6 +11,8 @@ MAX_PROBLEMS: Final = 100
 MAX_PATHS: Final = 20
 """Of one problem, and snapshots; --json has more."""
 _ID = 12
+_REMOVED: Final = "a prune removed it"
+"""As `repository.damage` says it of a pack that is there, and that a restore takes for gone."""
 
 Result = Mapping[str, Any]
 
@@ -81,10 +83,11 @@ def count(number: int, noun: str) -> str:
 
 def _numbers(found: Result) -> dict[str, str]:
     forgotten = int(found.get("forgotten", 0))
+    behind = f"{count(forgotten, 'snapshot')}, hidden by delete markers or by a prune"
     unused = f"{count(found.get('unused_packs', 0), 'pack')}, {size(found.get('unused_bytes', 0))}"
     return {
         "snapshots": str(found.get("snapshots", 0)),
-        **({"forgotten": f"{count(forgotten, 'snapshot')}, hidden by delete markers"} if forgotten else {}),
+        **({"forgotten": behind} if forgotten else {}),
         "manifests": str(found.get("manifests", 0)),
         "packs": f"{found.get('packs', 0)}, {size(found.get('pack_bytes', 0))}",
         "chunks": str(found.get("chunks", 0)),
@@ -149,6 +152,11 @@ def _damaged(found: Result) -> str:
 
 
 def _next(found: Result) -> str:
+    if any(str(problem.get("error")).startswith(_REMOVED) for problem in found.get("problems", ())):
+        return (
+            "while nothing else runs, remove the sweeps that are named, and check again, before any backup: "
+            "see docs/operations.md, Bringing back what a prune removed"
+        )
     kinds = {
         str(problem.get("object")).replace(" ", "/").partition("/")[0]
         for problem in found.get("problems", ())

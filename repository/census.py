@@ -29,6 +29,8 @@ CHOSEN: Final = 8
 """To be read."""
 REPEATED: Final = 16
 """Named by another index object before."""
+SWEPT: Final = 32
+"""Named by a sweep: a restore takes it for gone."""
 
 _PACK: Final = Struct(f">{ID}sI")
 """Pack id, number."""

@@ -21,6 +21,7 @@ from repository.damage import Damage, lose, name_losses
 from repository.errors import FormatError, ObjectDamaged, ObjectMissing, RepositoryError
 from repository.findings import Findings, Loss, Problem
 from repository.hidden import NOTHING_HIDDEN, TOLD_FOR_S, Hidden, hidden_snapshots
+from repository.prunes import swept_packs
 from repository.readdata import PackReader, ReadCounts
 from repository.sampling import choose
 from repository.store import NO_SIZE
@@ -135,6 +136,7 @@ class _Check:
         self._findings = Findings()
         self._damage = Damage(census.packs, self._findings)
         self._key_of = Keyed().key_of
+        self._sweeps: list[tuple[str, frozenset[bytes]]] = []
         self._closed = 0
 
     def run(self, reading: Reading, told_for_s: float) -> CheckReport:
@@ -146,6 +148,10 @@ class _Check:
                 name,
                 "it is hidden by a delete marker, not by `forget`, and no snapshot that is left is newer",
             )
+        # Sweeps before snapshots: what is listed after a sweep was written needs nothing of it.
+        for swept in swept_packs(*self._subject, self._on_damaged):
+            self._sweeps.append(swept)
+            walk.alive()
         # Snapshots first: what those of them need was there before they were, whatever is stored meanwhile.
         committed = list(store.list(layout.SNAPSHOTS))
         objects = list(store.list(layout.INDEX))
@@ -223,6 +229,9 @@ class _Check:
         for _, packs in indexed_packs(self._subject, objects, self._walk, self._on_damaged):
             for summary in packs:
                 number = census.add_pack(summary)
+                for name, swept in self._sweeps:
+                    if summary.id in swept:
+                        self._damage.strike(number, name)
                 if places:
                     census.add_places(number, summary.records, {})
 

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from repository import layout
 from repository.catalog import manifest_chain, read_manifest
-from repository.census import MISSING, OTHER_SIZE, Chunk, PackTable
+from repository.census import MISSING, OTHER_SIZE, SWEPT, Chunk, PackTable, Place
 from repository.errors import FormatError, ObjectMissing, RepositoryError
 from repository.findings import Findings, Touched
 from repository.manifest import Manifest, ManifestRef, Snapshot
@@ -26,6 +26,9 @@ TEXTS: Final = (
     "no pack is known to hold it",
 )
 """What is wrong with a chunk, by flaw."""
+
+REMOVED: Final = "a prune removed it"
+"""What the text begins with of a pack that snapshots need and that a restore takes for gone."""
 
 MAX_FLAWED: Final = 100_000
 """Chunks of manifests that are remembered one by one: of manifests beyond, all files count as lost."""
@@ -62,6 +65,7 @@ class Damage:
         self._packs = packs
         self.findings = findings
         self._sizes: dict[int, int] = {}
+        self._sweeps: dict[int, str] = {}
         self._flawed: dict[int, dict[bytes, _Blame]] = {}
         self._count = 0
         self.lost: dict[int, tuple[str, str]] = {}
@@ -77,11 +81,18 @@ class Damage:
         """A pack has another size than the index says."""
         self._sizes[number] = size
 
+    def strike(self, number: int, sweep: str) -> None:
+        """A sweep names the pack as removed."""
+        self._packs.marks[number] |= SWEPT
+        self._sweeps[number] = sweep
+
     def of_pack(self, number: int) -> tuple[str, str]:
         """The name of a pack that is marked, and what is wrong with it."""
         name = layout.pack_name(self._packs.id_of(number))
         if self._packs.marks[number] & MISSING:
             return name, "the pack is missing"
+        if self._packs.marks[number] & SWEPT:
+            return name, f"{REMOVED}; what was brought back is not used: {self._sweeps[number]} names it"
         return (
             name,
             f"the pack has {self._sizes[number]} bytes, but the index says {self._packs.sizes[number]}",
@@ -108,12 +119,14 @@ class Damage:
         """What is wrong with the chunk in the first pack where anything is, and whether it is whole in another."""
         if not chunk.places:
             return (-1, NO_PACK), False
-        blames = list(self._flaws(chunk))
-        return (blames[0] if blames else None), len(blames) < len(chunk.places)
+        # As a restore does. A pack that is going while its chunks are in another one already is no damage.
+        places = [each for each in chunk.places if not self._packs.marks[each[0]] & SWEPT] or chunk.places
+        blames = list(self._flaws(places))
+        return (blames[0] if blames else None), len(blames) < len(places)
 
-    def _flaws(self, chunk: Chunk) -> Iterator[_Blame]:
-        for number, _, flaw in chunk.places:
-            if self._packs.marks[number] & (MISSING | OTHER_SIZE):
+    def _flaws(self, places: list[Place]) -> Iterator[_Blame]:
+        for number, _, flaw in places:
+            if self._packs.marks[number] & (MISSING | OTHER_SIZE | SWEPT):
                 yield number, 0
             elif flaw:
                 yield number, flaw

@@ -5,13 +5,20 @@ from then on. A *sweep* names what is being removed, and stays for a while: an i
 job writes too late may name such a pack, and must not be believed. docs/architecture.md says why that is enough.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple, TypeVar
 
 from crypto.header import Kind
 from repository import layout
 from repository.access import KeyRing, VaultId
-from repository.errors import ObjectDamaged, ObjectExists, ObjectMissing, StoreUnreachable
+from repository.errors import (
+    FormatError,
+    ObjectDamaged,
+    ObjectExists,
+    ObjectMissing,
+    RepositoryError,
+    StoreUnreachable,
+)
 from repository.manifest import Doomed, Marked, Void
 from repository.objects import (
     MAX_PRUNE,
@@ -158,6 +165,27 @@ def sweeps(store: ReadStore, vault: VaultId, keys: KeyRing) -> Iterator[tuple[st
             except ObjectMissing:  # removed meanwhile, by another attempt of a prune
                 continue
             yield name, swept.time_ms, _names(swept, name)
+
+
+def swept_packs(
+    store: ReadStore, vault: VaultId, keys: KeyRing, on_damaged: Callable[[str, RepositoryError], None]
+) -> Iterator[tuple[str, frozenset[bytes]]]:
+    """Name and packs of every sweep: those that a restore takes for gone.
+
+    Args:
+        on_damaged: told of each that cannot be used; while it is there, nothing can be restored.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
+    for name in listed(store):
+        try:
+            if layout.prune_of(name)[1]:
+                yield name, _names(_open(Doomed, store, vault, keys, name), name).packs
+        except (FormatError, ObjectMissing) as error:
+            # An old one may have been removed since, by a prune.
+            if name in listed(store):
+                on_damaged(name, error)
 
 
 def read_struck(

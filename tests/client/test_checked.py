@@ -77,6 +77,13 @@ def test_the_advice_is_for_what_is_damaged(objects: list[str], advice: str) -> N
     assert advice in last_line(found)
 
 
+def test_what_a_prune_removed_and_is_there_again_has_advice_of_its_own() -> None:
+    problems = [
+        {"object": "packs/11/1122", "error": "a prune removed it; what was brought back is not used: x"}
+    ]
+    assert "remove the sweeps that are named" in last_line(GOOD | {"errors": 1, "problems": problems})
+
+
 def test_much_damage_is_told_in_part_and_counted_whole(capsys: pytest.CaptureFixture[str]) -> None:
     touches = [{"snapshot": "ab" * 16, "first": f"/{n}", "last": f"/{n}"} for n in range(30)]
     touches.append({"snapshot": "ab" * 16, "first": "/\x1b[31m", "last": "/z"})
@@ -104,7 +111,7 @@ def test_hidden_snapshots_are_told_and_so_is_not_knowing(capsys: pytest.CaptureF
     show(GOOD | {"hidden": 0, "forgotten": 1})
     told = capsys.readouterr()
     assert told.err == ""
-    assert "1 snapshot, hidden by delete markers" in told.out
+    assert "1 snapshot, hidden by delete markers or by a prune" in told.out
 
 
 def test_an_extension_of_locks_ends_with_a_verdict() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from client.installation import Installation
 from config.home import Home
+from repository.hidden import VOID
 from repository.stores import open_reader
 from tests.s3_server import BUCKET, DELIVERIES, LOCKED, S3Server, next_second
 from tests.whole.room import Strongroom, make_tree, read_tree, wait_for
@@ -281,6 +282,66 @@ def test_what_was_forgotten_is_no_alarm(vault: Vault, s3: S3Server, tmp_path: Pa
     s3.client().delete_object(Bucket=LOCKED, Key=f"{prefix_of(repo)}snapshots/{third}")
     assert vault.room.json("check", "forgotten", code=3)["verdict"] == "damaged"
     assert [each["id"] for each in vault.room.json("snapshots", "forgotten")] == [first]
+
+
+def bring_back(s3: S3Server, prefix: str, snapshot: str) -> list[str]:
+    """The recipe of docs/s3.md, Bringing back what was removed; returns the names of the sweeps."""
+    client = s3.client()
+
+    def versions(below: str, kind: str) -> list[dict[str, Any]]:
+        pages = client.get_paginator("list_object_versions").paginate(Bucket=LOCKED, Prefix=prefix + below)
+        return [each for page in pages for each in page.get(kind, ())]
+
+    def unhide(below: str) -> None:
+        for marker in versions(below, "DeleteMarkers"):
+            client.delete_object(Bucket=LOCKED, Key=marker["Key"], VersionId=marker["VersionId"])
+
+    for below in ("packs/", "index/", "manifests/", "keys/"):
+        unhide(below)
+    for void in versions(f"snapshots/{snapshot}", "Versions"):
+        if void["Size"] <= VOID:
+            client.delete_object(
+                Bucket=LOCKED, Key=void["Key"], VersionId=void["VersionId"], BypassGovernanceRetention=True
+            )
+    sweeps = [key for key in keys(s3, LOCKED, prefix + "prunes/") if key.endswith("/sweep")]
+    for sweep in sweeps:
+        client.delete_object(Bucket=LOCKED, Key=sweep)
+    unhide(f"snapshots/{snapshot}")
+    return [each.removeprefix(prefix) for each in sweeps]
+
+
+def test_what_was_forgotten_and_pruned_is_brought_back(vault: Vault, s3: S3Server, tmp_path: Path):
+    repo = s3.uri(f"e2e/{secrets.token_hex(8)}", LOCKED, lock="governance", retention="2h")
+    room, prefix, source, target = vault.room, prefix_of(repo), tmp_path / "source", tmp_path / "target"
+    room.run("vault", "create", "back", "--repo", repo, "--kms", "local-kms://main")
+    content = make_tree(source, files=5)
+    gone = room.json("backup", "back", source)["snapshot"]
+    time.sleep(1.1)
+    make_tree(source, files=6, seed=2)
+    room.run("backup", "back", source)
+    room.run("forget", "back", gone)
+    assert room.json("prune", "back")["packs"] > 0
+    told = room.run("restore", "back", f"{gone}:{source}", "--target", target, code=1).stderr
+    assert f"no snapshot of this vault has an id that begins with {gone}: it was forgotten" in told
+    (sweep,) = bring_back(s3, prefix, gone)
+    checked = room.json("check", "back", "--read-data")
+    assert (checked["verdict"], checked["snapshots"], checked["hidden"], checked["forgotten"]) == (
+        "good",
+        2,
+        0,
+        0,
+    )
+    room.run("restore", "back", f"{gone}:{source}", "--target", target)
+    assert read_tree(target) == content
+    # With its sweep, nothing of it is used, and a check says so.
+    (marker,) = s3.client().list_object_versions(Bucket=LOCKED, Prefix=prefix + sweep)["DeleteMarkers"]
+    s3.client().delete_object(Bucket=LOCKED, Key=prefix + sweep, VersionId=marker["VersionId"])
+    checked = room.json("check", "back", code=3)
+    assert {each["snapshot"] for each in checked["losses"]} == {gone}
+    assert all(f"{sweep} names it" in each["error"] for each in checked["problems"])
+    assert "remove the sweeps that are named" in checked["message"]
+    done = room.json("restore", "back", f"{gone}:{source}", "--target", tmp_path / "again", code=1)
+    assert done["failed"]
 
 
 def test_damage_is_named_and_the_rest_is_restored(vault: Vault, s3: S3Server):

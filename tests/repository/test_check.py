@@ -15,7 +15,7 @@ from repository.index import Index, write_indexes
 from repository.manifest import Entry, Manifest
 from repository.measure import MeasuredReader, Meter
 from repository.pack import RECORD
-from repository.prunes import write_void
+from repository.prunes import Names, write_sweep, write_void
 from repository.walk import Far, Progress
 
 if TYPE_CHECKING:
@@ -144,6 +144,55 @@ def test_a_void_is_no_damaged_snapshot(repo: "Repo") -> None:
     write_void(repo.store, repo.vault, repo.keys, 1, b"V" * 16, 1)
     report = run(repo)
     assert (report.found, report.snapshots, report.damaged_snapshots) == (0, 1, 0)
+
+
+def swept(repo: "Repo", *packs: str) -> str:
+    """As a prune leaves it for a week; returns the sweep's name."""
+    names = Names(frozenset(map(layout.id_of, packs)), frozenset())
+    write_sweep(repo.store, repo.vault, repo.keys, 1, b"P" * 16, 1, names)
+    return layout.sweep_name(b"P" * 16)
+
+
+@pytest.mark.parametrize("read_data", [False, True])
+def test_a_pack_that_a_prune_removed_and_somebody_brought_back_is_as_lost_as_for_a_restore(
+    repo: "Repo", *, read_data: bool
+) -> None:
+    snapshot = repo.backup(FILES)
+    (pack,) = repo.stored("packs/")
+    sweep = swept(repo, pack)
+    report = run(repo, read_data=read_data)
+    (problem,) = report.problems
+    assert problem.object == pack
+    assert problem.text == f"a prune removed it; what was brought back is not used: {sweep} names it"
+    assert touched(report) == {(snapshot.id, path) for path in (b"/a", b"/b", b"/c")}
+    assert report.losses == [Loss(snapshot.id, 0, 3, 4)]
+    repo.store.delete(sweep)
+    assert run(repo, read_data=read_data).problems == []
+
+
+def test_a_pack_that_is_going_and_whose_chunks_are_in_another_already_is_no_damage(repo: "Repo") -> None:
+    """A sweep that is at work beside the check has not rewritten the index yet."""
+    repo.backup(FILES)
+    (pack,) = repo.stored("packs/")
+    repo.publish(repo.segment(FILES, Index())[1])
+    swept(repo, pack)
+    assert run(repo).problems == []
+
+
+def test_what_a_sweep_names_and_no_snapshot_needs_is_no_damage(repo: "Repo") -> None:
+    repo.backup(FILES, 1)
+    unused = repo.segment({b"/x": DATA[::-1]})[1]
+    repo.publish(unused)
+    swept(repo, *(layout.pack_name(each.id) for each in unused))
+    assert run(repo).problems == []
+
+
+def test_a_sweep_that_cannot_be_read_is_named(repo: "Repo") -> None:
+    """Nothing can be restored while it is there."""
+    repo.backup(FILES)
+    sweep = swept(repo, *repo.stored("packs/"))
+    repo.damage(sweep, lambda data: data[:-1])
+    assert [problem.object for problem in run(repo).problems] == [sweep]
 
 
 def test_a_missing_manifest_touches_its_span_of_the_snapshot(repo: "Repo") -> None:

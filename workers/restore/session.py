@@ -10,7 +10,7 @@ from config.queues import RESTORE_SEGMENT
 from crypto.job import FindSpec, Reading, RestoreSpec
 from repository.buffers import Reused
 from repository.catalog import read_snapshot, read_snapshots
-from repository.errors import RepositoryError
+from repository.errors import RepositoryError, SnapshotVoid
 from repository.fetch import FetchRoom, fetch_room
 from repository.index import ChunkIndex
 from repository.manifest import ManifestRef, Snapshot
@@ -224,7 +224,15 @@ class RestoreSession:
                 f"{what} of this vault has an id that begins with {wanted}",
                 remedy=f"see `strongroom snapshots`; give an id, at least {MIN_PREFIX} digits of one, or latest",
             )
-        return read_snapshot(self.store, self.vault, self.keys, bytes.fromhex(candidates[0]))
+        try:
+            return read_snapshot(self.store, self.vault, self.keys, bytes.fromhex(candidates[0]))
+        except SnapshotVoid as error:
+            # Its name is taken by what a prune has put there; for a reader that is as good as none.
+            raise NoSuchSnapshot(
+                f"no snapshot of this vault has an id that begins with {wanted}: "
+                "it was forgotten, or never committed",
+                remedy="see `strongroom snapshots`",
+            ) from error
 
     def _names(self) -> list[str]:
         return [name.rpartition("/")[2] for name in self.store.list("snapshots/")]

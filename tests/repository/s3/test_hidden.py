@@ -200,6 +200,21 @@ def test_what_lies_on_a_forgotten_snapshot_since_changes_nothing(
     assert hidden_snapshots(vault.subject) == ((), (), True, (snapshot(3),))
 
 
+def test_a_snapshot_under_a_void_that_cannot_be_removed_is_brought_back_by_a_copy(
+    vault: Repo, s3: S3Server, prefix: str
+) -> None:
+    """As docs/s3.md has it for locks in compliance mode."""
+    forget(vault, 2)
+    assert write_void(vault.store, vault.vault, vault.keys, 1, (2).to_bytes(16, "big"), 2**62)
+    client, key = s3.client(), f"{prefix}/{snapshot(2)}"
+    versions = client.list_object_versions(Bucket=LOCKED, Prefix=key)["Versions"]
+    (first,) = (each["VersionId"] for each in versions if each["Size"] > VOID)
+    source = {"Bucket": LOCKED, "Key": key, "VersionId": first}
+    client.copy_object(Bucket=LOCKED, Key=key, CopySource=source)
+    report = check(vault.subject, vault.room)
+    assert (report.found, report.snapshots, report.hidden) == (0, 3, ((), (), True, ()))
+
+
 @pytest.mark.parametrize("attack", ["removed", "altered", "renamed", "of another vault", "without a key"])
 def test_a_record_that_was_tampered_with_answers_for_nothing(vault: Repo, attack: str) -> None:
     """The worst that can be done to records is a false alarm."""

@@ -10,6 +10,7 @@ from crypto import job
 from repository.catalog import write_snapshot
 from repository.layout import snapshot_name
 from repository.manifest import Snapshot
+from repository.prunes import write_void
 from tests.workers.restore.conftest import Reading
 from workers.restore.session import ForeignDelivery, NoSuchSnapshot, WrongSpec
 
@@ -44,6 +45,23 @@ def test_anything_else_names_none(reading: Reading, two: list[Snapshot], wanted:
     with pytest.raises(NoSuchSnapshot, match="no snapshot") as refused:
         reading.session(reading.restore()).snapshot(wanted)
     assert "strongroom snapshots" in refused.value.remedy
+
+
+@pytest.mark.parametrize("wanted", [ONE, ONE[:8]])
+def test_what_was_forgotten_and_pruned_is_no_snapshot_and_no_backup_is_at_fault(
+    reading: Reading, wanted: str
+) -> None:
+    repo = reading.repo
+    repo.backup({b"/a": b"data"})
+    write_void(repo.store, repo.vault, repo.keys, 1, bytes.fromhex(ONE), 1)
+    session = reading.session(reading.restore())
+    said = (
+        f"no snapshot of this vault has an id that begins with {wanted}: it was forgotten, or never committed"
+    )
+    with pytest.raises(NoSuchSnapshot, match=said) as refused:
+        session.snapshot(wanted)
+    assert "strongroom snapshots" in refused.value.remedy
+    assert "back up" not in refused.value.remedy
 
 
 def test_a_beginning_of_two_names_none(reading: Reading) -> None:
