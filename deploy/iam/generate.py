@@ -1,9 +1,10 @@
 """Writes the policy files from the table: plain JSON, and the templates and variables of the Terraform modules.
 
     python -m deploy.iam.generate                                     # the committed files, with example names
-    python -m deploy.iam.generate --names mine.json --out /tmp/mine   # ready to put, with the names of `mine.json`
+    python -m deploy.iam.generate --names mine.json --out /tmp/mine   # JSON ready to put, with the names of `mine.json`
 
-`mine.json` holds fields of `deploy.iam.names.Names`, those of `REQUIRED` at least.
+With `--names` it writes the JSON alone: the modules take names as variables. `mine.json` holds fields of
+`deploy.iam.names.Names`, those of `REQUIRED` at least.
 """
 
 from __future__ import annotations
@@ -99,6 +100,8 @@ def main() -> None:
     arguments = parser.parse_args()
     names = load_names(arguments.names) if arguments.names else Names()
     for name, content in files(names).items():
+        if arguments.names and not name.startswith("json/"):
+            continue  # a module takes names as variables, and is nothing without its other files
         path = arguments.out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)

@@ -28,7 +28,7 @@ class Names:
     Attributes:
         service_account: runs Strongroom's roles.
         customer_account: owns CMK and buckets; may be the same.
-        tenant: id of the tenant, 32 hex digits, as `strongroom vault list --json` shows it.
+        tenant: id of the tenant, 32 hex digits, as `strongroom registry export FILE --json` shows it.
         cmk_arns: CMKs that vaults use; empty before there is one.
         old_cmk_arns: CMKs that re-encryption moves away from; empty: only between the others.
         bucket_key_arns: keys of SSE-KMS on the buckets, if they have it; never one of the CMKs.

@@ -218,6 +218,7 @@ def test_own_names_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     out = _generated(tmp_path, monkeypatch, OWN | {"vpc_endpoints": ["vpce-9"]})
     key = json.loads((out / "json/customer-key.json").read_text())
     assert "f" * 32 in json.dumps(key)
+    assert {each.name for each in out.iterdir()} == {"json"}, "a module without its main.tf is none"
     assert "OnlyThroughEndpoint" in [each["Sid"] for each in key["Statement"]]
 
 

@@ -15,7 +15,7 @@ variable "role_prefix" {
 }
 
 variable "tenant" {
-  description = "Id of the tenant, 32 hex digits, as `strongroom vault list --json` shows it."
+  description = "Id of the tenant, 32 hex digits, as `strongroom registry export FILE --json` shows it."
   type        = string
 
   validation {
