@@ -235,6 +235,9 @@ def write_private(path: Path, data: bytes) -> None:
     Raises:
         ClientError: it cannot be written.
     """
+    if path.exists() and not path.is_file():
+        # Else /dev/null, or a pipe that somebody reads, would become a file.
+        raise ClientError(f"{path} is no file", remedy="name a file, new or to be replaced")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC

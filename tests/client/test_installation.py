@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from client.errors import AlreadyInitialised, NotInitialised, UnknownVault
+from client.errors import AlreadyInitialised, ClientError, NotInitialised, UnknownVault
 from client.installation import (
     Installation,
     change_registry,
@@ -15,6 +15,7 @@ from client.installation import (
     python_command,
     read_registry,
     without_vault,
+    write_private,
 )
 from config.home import Home
 from config.schedules import Retention
@@ -61,6 +62,17 @@ def test_every_setting_in_the_file_is_a_real_one(home: Home):
         Settings().cache,
         Settings().epoch,
     )
+
+
+def test_a_pipe_or_a_folder_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    pipe, folder = tmp_path / "pipe", tmp_path / "folder"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for path in (pipe, folder):
+        with pytest.raises(ClientError, match="no file"):
+            write_private(path, b"registry")
+    assert pipe.is_fifo()
+    assert sorted(tmp_path.iterdir()) == [folder, pipe]
 
 
 def test_a_home_is_made_only_once(home: Home):
