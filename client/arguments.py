@@ -15,7 +15,7 @@ from config.queues import is_host
 from crypto.job import MILLIONTHS, SnapshotFilter, Subset
 from repository.errors import StoreUnsupported
 from repository.place import S3Place, parse_place
-from sources.patterns import Patterns
+from sources.patterns import PatternError, Patterns
 from sources.s3.names import ROOT
 from sources.s3.place import BucketPath, NotAPlace, is_bucket, parse
 
@@ -262,9 +262,12 @@ def patterns(texts: tuple[str, ...]) -> tuple[str, ...]:
     """Patterns as given, parsed once so that a bad one is refused here.
 
     Raises:
-        PatternError: one of them means nothing.
+        BadArgument: one of them means nothing.
     """
-    Patterns.parse(texts)
+    try:
+        Patterns.parse(texts)
+    except PatternError as error:
+        raise BadArgument(error.message, remedy=error.remedy) from error
     return texts
 
 

@@ -47,7 +47,7 @@ def test_with_a_file_to_write_to_the_result_can_be_told(
 
 
 def test_a_result_does_not_go_where_the_content_goes(shell: Shell, snapshot: dict[str, Any]) -> None:
-    refused = shell.json("dump", "docs", snapshot["snapshot"], code=1)
+    refused = shell.json("dump", "docs", snapshot["snapshot"], code=2)
     assert refused["code"] == "bad-argument"
     assert "--target" in refused["remedy"]
 
