@@ -52,6 +52,18 @@ def test_a_result_does_not_go_where_the_content_goes(shell: Shell, snapshot: dic
     assert "--target" in refused["remedy"]
 
 
+def test_one_file_is_not_passed_off_as_an_archive(
+    shell: Shell, snapshot: dict[str, Any], tmp_path: Path
+) -> None:
+    path = f"{snapshot['snapshot']}:{shell.root}/tree/hard"
+    for kind in ("zip", "tar"):
+        words = ("dump", "docs", path, "--archive", kind, "--target", str(tmp_path / "out"))
+        told = shell.json(*words, code=1)
+        assert told["code"] == "not-dumpable"
+        assert "--archive" in told["remedy"]
+        assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("kind", ["l", "p", "c", "b"])
 def test_what_has_no_content_is_refused_when_it_alone_is_asked_for(kind: str) -> None:
     maker = ParcelMaker()
