@@ -3,8 +3,9 @@
 import pytest
 
 from client.arguments import read_subset
-from client.checked import extended_line, last_line, show
+from client.checked import extended_line, extended_numbers, last_line, show
 from client.errors import BadArgument
+from client.output import summary
 from crypto.job import Subset
 
 GOOD = {
@@ -107,6 +108,16 @@ def test_hidden_snapshots_are_told_and_so_is_not_knowing(capsys: pytest.CaptureF
     told = capsys.readouterr()
     assert told.err == ""
     assert "1 snapshot, hidden by delete markers" in told.out
+
+
+def test_an_extension_of_locks_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    done = {"verdict": "extended", "extended": 1, "left": 2, "missing": 0, "unreadable": 0, "seconds": 0.5}
+    summary(extended_numbers(done | {"hidden": None, "kms_calls": 1, "hidden_newest": 0}))
+    told = capsys.readouterr().out
+    assert "locked for long enough  2" in told
+    assert "hidden snapshots  not known" in told
+    assert "0.5 s, 1 KMS calls" in told
+    assert "_" not in told
 
 
 def test_an_extension_of_locks_ends_with_a_verdict() -> None:
