@@ -15,7 +15,7 @@ from config.queues import is_host
 from crypto.job import MILLIONTHS, SnapshotFilter, Subset
 from repository.errors import StoreUnsupported
 from repository.place import S3Place, parse_place
-from sources.patterns import Patterns
+from sources.patterns import PatternError, Patterns
 from sources.s3.names import ROOT
 from sources.s3.place import BucketPath, NotAPlace, is_bucket, parse
 
@@ -32,7 +32,7 @@ _MOMENTS = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%
 
 _PART = re.compile(r"([0-9]{1,7})/([0-9]{1,7})")
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?)%")
-_SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)")
+_SIZE = re.compile(r"([0-9]{1,15})([KMGT])")
 
 
 class SnapshotPath(NamedTuple):
@@ -87,7 +87,9 @@ def _path_inside(text: str, remedy: str) -> bytes:
 
 
 def read_subset(text: str) -> Subset:
-    """Read which packs a check is to read: `N/T`, `P%` or a size in bytes, with K, M, G or T for powers of 1024.
+    """Read which packs a check is to read: `N/T`, `P%` or a size with K, M, G or T for powers of 1024.
+
+    A bare number is none: who writes 5 means 5 %, or does not know.
 
     Raises:
         BadArgument: none of these, or nothing.
@@ -101,7 +103,7 @@ def read_subset(text: str) -> Subset:
         if 1 <= share <= MILLIONTHS:
             return Subset(share=share)
     elif found := _SIZE.fullmatch(text):
-        size = int(found[1]) << 10 * (" KMGT".index(found[2]) if found[2] else 0)
+        size = int(found[1]) << 10 * " KMGT".index(found[2])
         if 1 <= size < 1 << 63:
             return Subset(size=size)
     raise BadArgument(
@@ -262,9 +264,12 @@ def patterns(texts: tuple[str, ...]) -> tuple[str, ...]:
     """Patterns as given, parsed once so that a bad one is refused here.
 
     Raises:
-        PatternError: one of them means nothing.
+        BadArgument: one of them means nothing.
     """
-    Patterns.parse(texts)
+    try:
+        Patterns.parse(texts)
+    except PatternError as error:
+        raise BadArgument(error.message, remedy=error.remedy) from error
     return texts
 
 

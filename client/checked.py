@@ -76,6 +76,20 @@ def extended_line(found: Result) -> str:
     )
 
 
+def extended_numbers(found: Result) -> dict[str, str]:
+    """An extension of locks in numbers, for `summary`."""
+    hidden = found.get("hidden", 0)
+    return {
+        "extended": count(int(found.get("extended", 0)), "object"),
+        "locked for long enough": str(found.get("left", 0)),
+        "missing": str(found.get("missing", 0)),
+        "unreadable": str(found.get("unreadable", 0)),
+        "hidden snapshots": "not known" if hidden is None else str(hidden),
+        **({"forgotten snapshots": str(found["forgotten"])} if found.get("forgotten") else {}),
+        "time": f"{found.get('seconds', 0):.1f} s, {found.get('kms_calls', 0)} KMS calls",
+    }
+
+
 def count(number: int, noun: str) -> str:
     """`1 pack`, `2 packs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

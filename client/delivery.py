@@ -22,7 +22,9 @@ from typing import Final
 import msgspec
 
 from client.arguments import repository_uri
+from client.errors import BadArgument
 from client.installation import Installation
+from config.errors import ConfigError
 from config.home import OWNER_ONLY_DIR, OWNER_ONLY_FILE
 from config.settings import StoreSettings
 from crypto.errors import Malformed
@@ -52,10 +54,13 @@ def area_of(installation: Installation) -> str:
     """URI of the area that this installation's commands have parcels delivered to.
 
     Raises:
-        BadArgument: the setting names no place.
+        ConfigError: the setting names no place.
     """
     area = installation.settings.delivery.area
-    return repository_uri(area) if area else installation.home.delivery.as_uri()
+    try:
+        return repository_uri(area) if area else installation.home.delivery.as_uri()
+    except BadArgument as error:
+        raise ConfigError(f"delivery.area: {error.message}", remedy=error.remedy) from error
 
 
 def delivering_to(installation: Installation, area: str) -> Installation:

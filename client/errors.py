@@ -3,7 +3,7 @@
 ClientError
 ├── NotInitialised          there is no home yet
 ├── AlreadyInitialised      there is one already
-├── BadArgument             a word on the command line that means nothing
+├── BadArgument             a word on the command line that means nothing; exit code 2
 ├── MissingPath             a path to back up is not there
 ├── UnknownVault            no vault of that name
 ├── VaultExists             the name, or the place, is taken
@@ -40,7 +40,9 @@ class AlreadyInitialised(ClientError):
 
 
 class BadArgument(ClientError):
-    """A word on the command line that means nothing."""
+    """A word on the command line that means nothing: wrong usage, as for what click itself refuses."""
+
+    exit_code = 2
 
 
 class MissingPath(ClientError):

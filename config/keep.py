@@ -3,9 +3,12 @@
 What the words decide is `repository.retention`.
 """
 
+import os
+import posixpath
 import re
 from collections.abc import Iterable
 from typing import Final
+from urllib.parse import unquote
 
 COUNTS: Final = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
 """Of what so many are kept; the names of `crypto.job.KeepPolicy`."""
@@ -14,6 +17,10 @@ MOST: Final = 1_000_000
 MAX_UNUSED: Final = 5.0
 """Percent of the stored bytes that a prune may leave unused, unless somebody says otherwise."""
 
+BUCKET: Final = "s3://"
+"""What the URI of objects begins with."""
+
+_OBJECTS: Final = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([^?#]*))?(?:\?[^#]*)?")
 _SPAN: Final = re.compile(r"(?:(\d{1,5})y)?(?:(\d{1,5})m)?(?:(\d{1,5})d)?(?:(\d{1,5})h)?", re.ASCII)
 
 
@@ -40,3 +47,23 @@ def read_tags(texts: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     if not all(all(group) for group in groups):
         raise ValueError(groups)
     return groups
+
+
+def read_path(text: str) -> bytes:
+    """A path in a snapshot: absolute, or the URI of objects, which is `/s3:/bucket/prefix` there.
+
+    Raises:
+        ValueError: it is neither, or a key for which the path has to be written as the snapshot shows it.
+    """
+    if not text.startswith(BUCKET):
+        if not text.startswith("/"):
+            raise ValueError(text)
+        return os.fsencode("/" + posixpath.normpath(text).lstrip("/"))
+    found = _OBJECTS.fullmatch(text)
+    if found is None:
+        raise ValueError(text)
+    prefix = unquote(found[2] or "").removesuffix("/")
+    # Of such names a snapshot has another spelling (`sources.s3.names`).
+    if (prefix and not {"", ".", ".."}.isdisjoint(prefix.split("/"))) or re.search(r"[\0\1]", prefix):
+        raise ValueError(text)
+    return f"/s3:/{found[1]}{'/' + prefix if prefix else ''}".encode()

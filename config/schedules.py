@@ -12,13 +12,14 @@ import msgspec
 from cronsim import CronSim, CronSimError
 
 from config.errors import ConfigError
-from config.keep import COUNTS, MAX_UNUSED, MOST, read_span, read_tags
+from config.explain import cron_remedy
+from config.keep import BUCKET, COUNTS, MAX_UNUSED, MOST, read_path, read_span, read_tags
 from config.queues import HOST_PATTERN
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 HostName = Annotated[str, msgspec.Meta(pattern=rf"^({HOST_PATTERN})?\Z")]
 SourcePath = Annotated[str, msgspec.Meta(pattern=r"^(/|s3://[^/])")]
-SnapshotPath = Annotated[str, msgspec.Meta(pattern=r"^/[^\0]*\Z")]
+SnapshotPath = Annotated[str, msgspec.Meta(pattern=r"^(/|s3://[^/])[^\0]*\Z")]
 SomeText = Annotated[str, msgspec.Meta(min_length=1)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MOST)] | Literal["unlimited"]
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
@@ -51,7 +52,7 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         cron, timezone, catch_up: as a schedule's. The policy's own days, weeks, months and years are UTC's.
         hosts, tags, paths: which snapshots it is about, as `--host`, `--tag` and `--path`; all others stay. A path as
-            `strongroom snapshots` shows it.
+            `strongroom snapshots` shows it, or the URI of objects.
         keep_last to keep_yearly: how many of each are kept, or "unlimited".
         keep_within: a span such as "30d" or "1y6m".
         keep_tags: each a tag, or "a,b" for both together.
@@ -96,11 +97,13 @@ def check_recurring(schedules: Sequence[Schedule], retention: Sequence[Retention
         for each in recurring:
             if each.name in names:
                 raise ConfigError(
-                    f"{where}: two schedules are named {each.name}",
+                    f"{where}: two entries are named {each.name}",
                     remedy="rename one; [[schedules]] and [[retention]] share their names",
                 )
             names.add(each.name)
             _check_slots(each, f"{where}: {table}.{each.name}")
+    for schedule in schedules:
+        _check_paths(schedule, f"{where}: schedules.{schedule.name}")
     for policy in retention:
         _check_policy(policy, f"{where}: retention.{policy.name}")
 
@@ -110,7 +113,7 @@ def _check_slots(recurring: Recurring, where: str) -> None:
         CronSim(recurring.cron, datetime.now(UTC))
     except CronSimError as error:
         raise ConfigError(
-            f"{where}.cron: {recurring.cron!r}: {error}", remedy="give five cron fields"
+            f"{where}.cron: {recurring.cron!r}: {error}", remedy=cron_remedy(recurring.cron, _is_cron)
         ) from error
     try:
         ZoneInfo(recurring.timezone)
@@ -118,6 +121,22 @@ def _check_slots(recurring: Recurring, where: str) -> None:
         raise ConfigError(
             f"{where}.timezone: {recurring.timezone!r} is unknown", remedy="use a name such as Europe/Berlin"
         ) from error
+
+
+def _is_cron(text: str) -> bool:
+    try:
+        CronSim(text, datetime.now(UTC))
+    except CronSimError:
+        return False
+    return True
+
+
+def _check_paths(schedule: Schedule, where: str) -> None:
+    if len({path.startswith(BUCKET) for path in schedule.paths}) > 1:
+        raise ConfigError(
+            f"{where}.paths: files and objects do not go into one snapshot",
+            remedy="make a schedule for each on its own",
+        )
 
 
 def _check_policy(policy: Retention, where: str) -> None:
@@ -135,6 +154,19 @@ def _check_policy(policy: Retention, where: str) -> None:
             raise ConfigError(
                 f"{where}.{key}: an empty tag", remedy='write "TAG", or "TAG,TAG" for both together'
             ) from error
+    for path in policy.paths:
+        try:
+            read_path(path)
+        except ValueError as error:
+            raise ConfigError(
+                f"{where}.paths: {path!r} names no objects",
+                remedy="write s3://bucket/prefix, or the path as `strongroom snapshots` shows it",
+            ) from error
+    if policy.max_unused != MAX_UNUSED and not policy.prune:
+        raise ConfigError(
+            f"{where}.max_unused is for a prune, and there is none",
+            remedy="add prune = true, or remove max_unused",
+        )
     if not (
         policy.keep_within or policy.keep_tags or any(getattr(policy, f"keep_{each}") for each in COUNTS)
     ):

@@ -5,7 +5,6 @@ becomes a default.
 """
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from typing import Annotated, TypeVar
@@ -14,6 +13,7 @@ import msgspec
 
 from config.broker import BrokerSettings, check_broker, is_loopback
 from config.errors import ConfigError
+from config.explain import explain
 from config.home import Home
 from config.schedules import Name, Recurring, Retention, Schedule, check_recurring
 from config.secret_files import first_line
@@ -248,20 +248,14 @@ def _from_file(home: Home) -> Settings:
             f"{path} is larger than {MAX_SETTINGS_BYTES} bytes", remedy="remove what is no setting"
         )
     try:
-        return msgspec.convert(tomllib.loads(text.decode()), Settings)
+        read = tomllib.loads(text.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}", remedy="correct that line") from error
+    try:
+        return msgspec.convert(read, Settings)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(error)}", remedy="correct or remove that key") from error
-
-
-def _explain(error: msgspec.ValidationError) -> str:
-    """`$.workers.backup` of msgspec as the key that a person wrote, with the unknown field named in full."""
-    text, _, where = str(error).partition(" - at `$")
-    where = where.rstrip("`").lstrip(".")
-    if unknown := re.search(r"unknown field `([^`]+)`", text):
-        return f"unknown key {'.'.join(filter(None, (where, unknown[1])))}"
-    return f"{where}: {text}" if where else text
+        message, remedy = explain(error, read, Settings)
+        raise ConfigError(f"{path}: {message}", remedy=remedy) from error
 
 
 def _with_environment(section: _Section, name: str, variables: Mapping[str, str]) -> _Section:
@@ -280,7 +274,7 @@ def _with_environment(section: _Section, name: str, variables: Mapping[str, str]
             changes[field.name] = msgspec.convert(text, field.type, strict=False)
         except msgspec.ValidationError as error:
             raise ConfigError(
-                f"environment variable {variable}: {_explain(error)}", remedy="correct or unset it"
+                f"environment variable {variable}: {explain(error).message}", remedy="correct or unset it"
             ) from error
     return msgspec.structs.replace(section, **changes)
 

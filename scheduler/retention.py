@@ -6,9 +6,8 @@ so that a policy which would leave nothing of a host and paths is refused here a
 
 import logging
 import os
-import posixpath
 
-from config.keep import COUNTS, UNLIMITED, read_span, read_tags
+from config.keep import COUNTS, UNLIMITED, read_path, read_span, read_tags
 from config.schedules import Count, Retention
 from crypto.errors import OutOfScope
 from crypto.job import FORGET, PRUNE, ForgetSpec, KeepPolicy, PruneSpec, SnapshotFilter
@@ -31,17 +30,12 @@ def forget_spec(policy: Retention, repo: str, requester: bytes) -> ForgetSpec:
         requester,
         snapshots=(),
         keep=KeepPolicy(**counts, within=read_span(policy.keep_within), tags=read_tags(policy.keep_tags)),
-        filter=SnapshotFilter(policy.hosts, read_tags(policy.tags), tuple(map(_path, policy.paths))),
+        filter=SnapshotFilter(policy.hosts, read_tags(policy.tags), tuple(map(read_path, policy.paths))),
     )
 
 
 def _times(count: Count) -> int:
     return -1 if count == UNLIMITED else int(count)
-
-
-def _path(text: str) -> bytes:
-    """A path as a snapshot has it."""
-    return os.fsencode("/" + posixpath.normpath(text).lstrip("/"))
 
 
 def prune_due(parts: Parts, registry: Registry, now_ms: int) -> list[Job]:

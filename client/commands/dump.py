@@ -37,7 +37,6 @@ _KINDS: Final = {
     "-a",
     "--archive",
     type=click.Choice(["tar", "zip"]),
-    default="tar",
     help="What a folder is written as. Default: tar.",
 )
 @click.option("-t", "--target", metavar="FILE", help="Write to FILE in place of standard output.")
@@ -49,7 +48,7 @@ def command(  # noqa: PLR0913 - one for each option
     *,
     vault: str,
     snapshot: str,
-    archive: str,
+    archive: str | None,
     target: str | None,
     hosts: tuple[str, ...],
     tags: tuple[str, ...],
@@ -96,16 +95,21 @@ def _output(target: Path | None) -> AbstractContextManager[BinaryIO]:
     return standard_output() if target is None else file_output(target)
 
 
-def _sink(out: BinaryIO, path: bytes, first: Piece | None, archive: str, target: Path | None) -> Sink:
+def _sink(out: BinaryIO, path: bytes, first: Piece | None, archive: str | None, target: Path | None) -> Sink:
     """What is written, which the first thing that comes decides.
 
     Raises:
-        NotDumpable: something without content, or an archive to a terminal.
+        NotDumpable: something without content, an archive of one file, or an archive to a terminal.
     """
     if first is not None and first.path == path and first.kind != "d":
         if first.kind != "f":
             raise NotDumpable(
                 f"it is {_KINDS[first.kind]}, which has no content", remedy="dump the folder that it is in"
+            )
+        if archive is not None:
+            raise NotDumpable(
+                "it is one file, which is written as it is and not as an archive",
+                remedy="leave out --archive, or dump the folder that it is in",
             )
         return Content(out, path)
     if target is None and sys.stdout.isatty():

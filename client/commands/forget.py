@@ -141,4 +141,8 @@ def _show(found: dict[str, Any]) -> None:
             f"{shown(str(each.get('id')))} cannot be opened, and stays: {shown(str(each.get('error')))}",
             err=True,
         )
-    click.echo(f"{found.get('removed')} {removing}, {found.get('kept')} kept")
+    left_out = int(found.get("left_out", 0))
+    kept = f"{int(found.get('kept', 0)) - left_out} kept"
+    click.echo(
+        f"{found.get('removed')} {removing}, {kept}" + (f", {left_out} not looked at" if left_out else "")
+    )

@@ -1,12 +1,12 @@
 """`strongroom lock extend`."""
 
 import json
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from client.arguments import has_lock
-from client.checked import extended_line, tell_hidden
+from client.checked import extended_line, extended_numbers, tell_hidden
 from client.errors import BadArgument, JobFailed
 from client.installation import Installation
 from client.job import Job
@@ -14,8 +14,6 @@ from client.output import EXIT_INCOMPLETE, json_line, json_option, shown, summar
 from client.progress import OBJECTS, Tally, meter
 from client.session import open_session
 from crypto import job as jobs
-
-_SHOWN: Final = ("extended", "left", "missing", "unreadable", "hidden", "forgotten", "seconds", "kms_calls")
 
 
 @click.group()
@@ -69,6 +67,6 @@ def extend(ctx: click.Context, vault: str, as_json: bool) -> None:
         for name in found.get("missing_objects", ()):
             click.echo(f"{shown(str(name))}: it is missing", err=True)
         tell_hidden(found)
-        summary({name: value for name, value in found.items() if name in _SHOWN})
+        summary(extended_numbers(found))
         click.echo(extended_line(found))
     ctx.exit(0 if found.get("verdict") == "extended" else EXIT_INCOMPLETE)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from client.checked import count
 from client.errors import JobFailed
 from client.installation import Installation
 from client.job import Job
@@ -94,6 +95,34 @@ def prune(
 
 
 def show(found: dict[str, Any]) -> None:
-    """Print what came of a prune."""
-    what = "would be freed" if found.get("dry_run") else "freed"
-    summary({what: size(float(found.get("bytes", 0)))} | {k: v for k, v in found.items() if k != "bytes"})
+    """Print what came of a prune: the numbers in words, and one last line."""
+    dry = bool(found.get("dry_run"))
+    freed, packs = size(float(found.get("bytes", 0))), count(int(found.get("packs", 0)), "pack")
+    repacked = int(found.get("repack_packs", 0))
+    gain = size(float(found.get("repack_frees", 0)))
+    moved = f"{count(repacked, 'pack')}, {size(float(found.get('repack_bytes', 0)))} in use, to free {gain}"
+    summary(
+        {
+            "snapshots": found.get("snapshots", 0),
+            "would be freed" if dry else "freed": f"{packs}, {freed}",
+            "manifests": found.get("manifests", 0),
+            **({"repacked first": moved} if repacked else {}),
+            "packs that stay": found.get("packs_left", 0),
+            **({} if dry else {"index rewritten": count(int(found.get("index_objects", 0)), "object")}),
+            **({"dead uploads": uploads} if (uploads := int(found.get("uploads", 0))) else {}),
+            "time": f"{found.get('seconds', 0):.1f} s, {found.get('kms_calls', 0)} KMS calls",
+        }
+    )
+    click.echo(last_line(found))
+
+
+def last_line(found: dict[str, Any]) -> str:
+    """What came of a prune, in one line."""
+    what = (
+        f"{count(int(found.get('packs', 0)), 'pack')} and {count(int(found.get('manifests', 0)), 'manifest')}"
+    )
+    freed = float(found.get("bytes", 0))
+    if not found.get("dry_run"):
+        return f"{what} that no snapshot needs are removed: {size(freed)} freed"
+    total = size(freed + float(found.get("repack_frees", 0)))
+    return f"nothing was removed: a prune would remove {what}, and free {total} in all"

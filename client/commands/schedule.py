@@ -21,6 +21,8 @@ def list_schedules(as_json: bool) -> None:
     """List backups and forgets that recur, with their last and next runs. They run while the stack is up."""
     installation = Installation.open()
     info = running_stack(installation.home)
+    if info is None and not installation.settings.broker.url:
+        click.echo("strongroom: no stack is up: nothing recurs until `strongroom up`", err=True)
     if info is not None and config_changed(installation.home, info):
         tell_config_changed()
     with open_session(installation) as session:

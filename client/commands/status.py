@@ -21,10 +21,11 @@ from config.stack_file import StackInfo, config_changed, running_stack
 @json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """Show how the stack is: up since when, which roles live, what waits in its queues, what the key-broker counted.
+    """Show how the stack is: for how long it is up, what waits in its queues, what scheduler and key-broker counted.
 
-    The exit code is 0 only when it is ready. On a broker of one's own that is when scheduler, beat, key-broker and
-    every worker that somebody is enrolled as have given a sign of life in the last 30 seconds.
+    The exit code is 0 only when it is ready. On a broker of one's own it also shows when each role was last seen, and
+    ready means that scheduler, beat, key-broker and every worker that somebody is enrolled as have given a sign of life
+    in the last 30 seconds.
 
     \f
     Raises:
@@ -84,7 +85,11 @@ def _json(text: bytes) -> Any:
 
 def _words(found: dict[str, Any]) -> str:
     stack = found["stack"]
-    lines = ["the broker answers" if stack is None else f"the stack is up, process {stack['pid']}"]
+    lines = [
+        "the broker answers"
+        if stack is None
+        else f"the stack is up for {stack['up_seconds']:.0f} s, process {stack['pid']}"
+    ]
     if found["seen"]:
         lines.append("seen: " + ", ".join(f"{name} {_ago(age_s)}" for name, age_s in found["seen"].items()))
     if stack and stack["flower_url"]:

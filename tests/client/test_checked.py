@@ -3,8 +3,9 @@
 import pytest
 
 from client.arguments import read_subset
-from client.checked import extended_line, last_line, show
+from client.checked import extended_line, extended_numbers, last_line, show
 from client.errors import BadArgument
+from client.output import summary
 from crypto.job import Subset
 
 GOOD = {
@@ -29,7 +30,7 @@ GOOD = {
         ("5%", Subset(share=50_000)),
         ("0.0001%", Subset(share=1)),
         ("100%", Subset(share=1_000_000)),
-        ("1", Subset(size=1)),
+        ("1K", Subset(size=1 << 10)),
         ("50M", Subset(size=50 << 20)),
         ("2T", Subset(size=2 << 40)),
     ],
@@ -51,6 +52,8 @@ def test_a_part_of_the_data_can_be_asked_for(text: str, subset: Subset) -> None:
         "-5%",
         "0.00001%",
         "0",
+        "5",
+        "0K",
         "5X",
         "5GG",
         "all",
@@ -112,6 +115,16 @@ def test_hidden_snapshots_are_told_and_so_is_not_knowing(capsys: pytest.CaptureF
     told = capsys.readouterr()
     assert told.err == ""
     assert "1 snapshot, hidden by delete markers or by a prune" in told.out
+
+
+def test_an_extension_of_locks_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    done = {"verdict": "extended", "extended": 1, "left": 2, "missing": 0, "unreadable": 0, "seconds": 0.5}
+    summary(extended_numbers(done | {"hidden": None, "kms_calls": 1, "hidden_newest": 0}))
+    told = capsys.readouterr().out
+    assert "locked for long enough  2" in told
+    assert "hidden snapshots  not known" in told
+    assert "0.5 s, 1 KMS calls" in told
+    assert "_" not in told
 
 
 def test_an_extension_of_locks_ends_with_a_verdict() -> None:

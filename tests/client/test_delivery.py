@@ -12,8 +12,8 @@ import pytest
 
 from client import delivery
 from client.delivery import ParcelReader, area_of, delivering_to, delivery_area, parcel_name
-from client.errors import BadArgument
 from client.installation import Installation
+from config.errors import ConfigError
 from config.home import Home
 from config.settings import Settings
 from crypto.errors import Malformed
@@ -201,7 +201,7 @@ def test_parcels_in_another_folder(tmp_path: Path):
 
 
 def test_an_area_that_is_none_is_refused(tmp_path: Path, s3: S3Server):
-    with pytest.raises(BadArgument):
+    with pytest.raises(ConfigError, match=r"delivery\.area"):
         area_of(installation(tmp_path, "s3://x"))
     settings = msgspec.structs.replace(Settings().store, deadline_s=1.0)
     with pytest.raises(StoreMissing):

@@ -63,20 +63,25 @@ def test_an_error_with_json_is_the_last_line_of_output(
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "says", "ends"),
     [
-        (["backup", "docs", "/etc"], "there is no vault 'docs'"),
-        (["restore", "docs", "nonsense", "--target", "/nowhere"], "'nonsense' is not a snapshot"),
-        (["vault", "create", "a b", "--repo", "/x", "--kms", "local-kms://x"], "not a name"),
-        (["vault", "create", "ab", "--repo", "s3://x", "--kms", "local-kms://x"], "bucket"),
-        (["vault", "attach", "ab", "--repo", "/nowhere/at/all", "--kms", "local-kms://x"], "/nowhere/at/all"),
-        (["down"], "no stack is up"),
-        (["status"], "no stack is up"),
+        (["backup", "docs", "/etc"], "there is no vault 'docs'", 1),
+        (["restore", "docs", "nonsense", "--target", "/nowhere"], "'nonsense' is not a snapshot", 2),
+        (["vault", "create", "a b", "--repo", "/x", "--kms", "local-kms://x"], "not a name", 2),
+        (["vault", "create", "ab", "--repo", "s3://x", "--kms", "local-kms://x"], "bucket", 2),
+        (
+            ["vault", "attach", "ab", "--repo", "/nowhere/at/all", "--kms", "local-kms://x"],
+            "/nowhere/at/all",
+            1,
+        ),
+        (["down"], "no stack is up", 1),
+        (["status"], "no stack is up", 1),
     ],
 )
 def test_bad_words_are_told_before_anything_is_started(
     words: list[str],
     says: str,
+    ends: int,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -85,13 +90,25 @@ def test_bad_words_are_told_before_anything_is_started(
     monkeypatch.setenv("STRONGROOM_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("subprocess.Popen", None)  # starting a stack would fail differently
     code, _, err = run(words, capsys)
-    assert code == 1
+    assert code == ends
     assert says in err
 
 
-def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str]):
+def test_wrong_usage_is_exit_code_2(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    initialise(Home(tmp_path / "home"))
     assert run(["backup"], capsys)[0] == 2
     assert run(["no-such-verb"], capsys)[0] == 2
+    for words in (
+        ["check", "v", "--read-data-subset", "0/3"],
+        ["forget", "v"],
+        ["forget", "v", "--keep-last", "0"],
+        ["forget", "v", "--keep-within", "30 days"],
+        ["forget", "v", "--keep-daily", "7", "c1ab"],
+    ):
+        monkeypatch.setenv("STRONGROOM_HOME", str(tmp_path / "home"))
+        assert run(words, capsys)[0] == 2, words
 
 
 def test_codes_of_errors():

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,11 @@ def test_what_an_example_sets_is_what_its_role_reads(tmp_path: Path) -> None:
     assert loaded(FOLDER / "restore.toml", tmp_path).delivery.areas
     assert loaded(FOLDER / "monitor.toml", tmp_path).monitor.flower_cert_file
     assert loaded(FOLDER / "backup-host.toml", tmp_path).workers.node == "web1"
+
+
+def test_the_tables_of_the_readme_are_taken_as_they_stand(tmp_path: Path) -> None:
+    readme = (FOLDER.parents[1] / "README.md").read_text()
+    (block,) = re.findall(r"^  ```\n(  \[\[schedules\]\]\n.*?)^  ```$", readme, re.DOTALL | re.MULTILINE)
+    (tmp_path / "config.toml").write_text(textwrap.dedent(block))
+    settings = load(Home(tmp_path), {})
+    assert [each.name for each in settings.recurring] == ["nightly", "weekly"]

@@ -79,9 +79,9 @@ def test_retention_is_read_as_it_is_written(tmp_path: Path) -> None:
         ("[workers\n", "not TOML"),
         (SCHEDULE.replace("30 2", "61 2"), "nightly.cron"),
         (SCHEDULE.replace("Berlin", "Nowhere"), "nightly.timezone"),
-        (SCHEDULE.replace("/srv", "srv"), "schedules[0].paths[0]"),
-        (SCHEDULE.replace("/srv", "s3:///srv"), "schedules[0].paths[0]"),
-        (SCHEDULE + SCHEDULE, "two schedules"),
+        (SCHEDULE.replace("/srv", "srv"), "schedules.nightly.paths[0]"),
+        (SCHEDULE.replace("/srv", "s3:///srv"), "schedules.nightly.paths[0]"),
+        (SCHEDULE + SCHEDULE, "two entries"),
         ('[broker]\nurl = "amqp://x"\n', "broker.url"),
         ('[broker]\nurl = "rediss://x"\n', "broker.ca_file"),
         ('[broker]\nurl = "redis://broker.example/0"\n', "another machine"),
@@ -89,24 +89,25 @@ def test_retention_is_read_as_it_is_written(tmp_path: Path) -> None:
         ('[monitor]\nflower_cert_file = "/c.pem"\n', "monitor.flower_key_file"),
         ('[monitor]\nflower_client_ca_file = "/c.pem"\n', "monitor.flower_cert_file"),
         ('[monitor]\nflower_password = "x"\nflower_password_file = "/p"\n', "monitor.flower_password_file"),
-        (SCHEDULE + 'host = "Web 1"\n', "schedules[0].host"),
-        (SCHEDULE.replace("nightly", "weekly") + RETENTION, "two schedules"),
-        (RETENTION + RETENTION, "two schedules"),
+        (SCHEDULE + 'host = "Web 1"\n', "schedules.nightly.host"),
+        (SCHEDULE.replace("nightly", "weekly") + RETENTION, "two entries"),
+        (RETENTION + RETENTION, "two entries"),
         (RETENTION.replace("0 5", "61 5"), "retention.weekly.cron"),
         (RETENTION.replace("Berlin", "Nowhere"), "retention.weekly.timezone"),
         (RETENTION + "keep_dayly = 3\n", "keep_dayly"),
         (RETENTION + "remove_all = true\n", "remove_all"),
-        (RETENTION + "keep_last = -1\n", "retention[0].keep_last"),
-        (RETENTION + "keep_last = true\n", "retention[0].keep_last"),
-        (RETENTION + "keep_last = 1000001\n", "retention[0].keep_last"),
-        (RETENTION + 'keep_last = "all"\n', "retention[0].keep_last"),
+        (RETENTION + "keep_last = -1\n", "retention.weekly.keep_last"),
+        (RETENTION + "keep_last = true\n", "retention.weekly.keep_last"),
+        (RETENTION + "keep_last = 1000001\n", "retention.weekly.keep_last"),
+        (RETENTION + 'keep_last = "all"\n', "retention.weekly.keep_last"),
         (RETENTION.replace("1y6m", "6 months"), "retention.weekly.keep_within"),
         (RETENTION.replace("1y6m", "0d"), "retention.weekly.keep_within"),
         (RETENTION.replace("for ever", "x,"), "retention.weekly.keep_tags"),
         (RETENTION.replace("a,b", "a,,b"), "retention.weekly.tags"),
-        (RETENTION.replace('"for ever"', '""'), "retention[0].keep_tags"),
-        (RETENTION.replace("/srv", "s3://bucket"), "retention[0].paths[0]"),
-        (RETENTION.replace("= 10", "= 101"), "retention[0].max_unused"),
+        (RETENTION.replace('"for ever"', '""'), "retention.weekly.keep_tags"),
+        (RETENTION.replace("/srv", "s3://B"), "retention.weekly.paths"),
+        (RETENTION.replace("/srv", "s3://bucket/a//b"), "retention.weekly.paths"),
+        (RETENTION.replace("= 10", "= 101"), "retention.weekly.max_unused"),
         (KEEPS_NOTHING, "keeps nothing"),
         (KEEPS_NOTHING + "keep_daily = 0\nkeep_tags = []\n", "keeps nothing"),
     ],
@@ -116,6 +117,47 @@ def test_a_bad_setting_is_named(tmp_path: Path, text: str, named: str) -> None:
         loaded(tmp_path, text)
     assert named in refusal.value.message
     assert refusal.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "remedy"),
+    [
+        (
+            SCHEDULE.replace("/srv", "~/docs"),
+            "'~/docs' is not what",
+            "paths are absolute, and ~ is not expanded",
+        ),
+        (RETENTION.replace("/srv", "srv"), "'srv' is not what", "paths are absolute, and ~ is not expanded"),
+        (RETENTION + 'keep_last = "all"\n', "'all' is no count", 'a number, or "unlimited"'),
+        (RETENTION.replace("= 10", '= "5%"'), "retention.weekly.max_unused", "such as 5.0"),
+        ('[retention]\nname = "x"\n', "retention is not a list", "write [[retention]]"),
+        ('[schedules]\nname = "x"\n', "schedules is not a list", "write [[schedules]]"),
+        (RETENTION + "keep_dayly = 3\n", "retention.weekly.keep_dayly", "is it keep_daily?"),
+        ("[workers]\nbakcup = 3\n", "workers.bakcup", "is it backup?"),
+        ("[[schedule]]\n", "unknown key schedule", "is it schedules?"),
+        ("[workers]\nqqq = 3\n", "workers.qqq", "correct or remove"),
+        (SCHEDULE.replace('"nightly"', "3"), "schedules[0].name", "64 letters"),
+        (SCHEDULE.replace("30 2", "0 25"), "nightly.cron", "hours are 0 to 23"),
+        (SCHEDULE.replace("30 2", "60 2"), "nightly.cron", "minutes are 0 to 59"),
+        (SCHEDULE.replace("30 2", "2"), "nightly.cron", "give five cron fields"),
+        (SCHEDULE.replace("30 2 * *", "30 2 31 2"), "nightly.cron", "a day that comes"),
+        (SCHEDULE.replace('"/srv"', '"/srv", "s3://bucket/x"'), "files and objects", "each on its own"),
+        (RETENTION.replace("prune = true", ""), "weekly.max_unused", "add prune = true"),
+    ],
+)
+def test_the_remedy_says_how_to_write_it(tmp_path: Path, text: str, says: str, remedy: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        loaded(tmp_path, text)
+    assert says in refusal.value.message
+    assert remedy in refusal.value.remedy
+    assert "regex" not in str(refusal.value)
+
+
+def test_no_value_of_a_password_is_in_what_is_said(tmp_path: Path) -> None:
+    for text in ('[monitor]\nflower_password = ["hunter2"]\n', '[broker]\nurl = ["hunter2"]\n'):
+        with pytest.raises(ConfigError) as refusal:
+            loaded(tmp_path, text)
+        assert "hunter2" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(

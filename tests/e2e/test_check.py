@@ -85,7 +85,7 @@ def test_a_part_is_read_if_a_part_is_asked_for(vault: tuple[Strongroom, Path]) -
     assert room.json("check", "v", "--read-data-subset", "100%", code=3)["packs_read"] == BACKUPS
     assert room.json("check", "v")["read"] == "structure"
     assert "not both" in room.run("check", "v", "--read-data", "--read-data-subset", "5%", code=2).stderr
-    assert "which data to read" in room.run("check", "v", "--read-data-subset", "5/3", code=1).stderr
+    assert "which data to read" in room.run("check", "v", "--read-data-subset", "5/3", code=2).stderr
 
 
 def test_damage_is_named_with_what_it_costs_and_what_to_do(vault: tuple[Strongroom, Path]) -> None:

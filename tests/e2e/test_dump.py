@@ -236,4 +236,4 @@ def test_a_target_is_there_when_it_is_whole(plain: Vault, tmp_path: Path) -> Non
         "failed": [],
     }
     assert Path("/dev/null").is_char_device()
-    assert "is a folder" in plain.dump(plain.at("/large"), "-t", str(tmp_path), code=1)[1]
+    assert "is a folder" in plain.dump(plain.at("/large"), "-t", str(tmp_path), code=2)[1]

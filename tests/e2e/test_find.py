@@ -105,7 +105,7 @@ def test_options_choose(searched: Searched) -> None:
     day = datetime.now(UTC).strftime("%Y-%m-%d")
     assert str(old) not in searched.find("file-*", "-O", "2005-01-01 10:00", "-s", "latest")[snapshots[-1]]
     assert searched.find("file-*", "-O", "2100-01-01", "-s", "latest") == {}
-    assert "is not a date" in searched.room.run("find", "searched", "x", "-O", f"{day}x", code=1).stderr
+    assert "is not a date" in searched.room.run("find", "searched", "x", "-O", f"{day}x", code=2).stderr
 
 
 def test_what_is_printed(searched: Searched) -> None:

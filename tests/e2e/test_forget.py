@@ -14,8 +14,8 @@ def test_forgotten_snapshots_are_gone_and_the_others_restore(stack: Strongroom, 
         )
     packs = sorted((tmp_path / "repo" / "packs").rglob("*"))
 
-    assert "nothing says" in stack.run("forget", "v", code=1).stderr
-    assert "as well" in stack.run("forget", "v", states[0][0], "--keep-last", "1", code=1).stderr
+    assert "nothing says" in stack.run("forget", "v", code=2).stderr
+    assert "as well" in stack.run("forget", "v", states[0][0], "--keep-last", "1", code=2).stderr
     dry = stack.json("forget", "v", "--keep-last", "1", "--dry-run")
     assert (dry["removed"], dry["kept"]) == (3, 1)
     assert len(stack.json("snapshots", "v")) == 4

@@ -154,7 +154,7 @@ def test_files_do_not_go_to_a_bucket(vault: Vault, tmp_path: Path):
     vault.room.run("vault", "create", "files", "--repo", str(tmp_path / "r"), "--kms", "local-kms://main")
     vault.room.json("backup", "files", tmp_path / "file")
     target = f"target/{secrets.token_hex(4)}"
-    refused = vault.room.run("restore", "files", "latest", "--target", vault.s3.uri(target), code=1)
+    refused = vault.room.run("restore", "files", "latest", "--target", vault.s3.uri(target), code=2)
     assert "snapshot is of files" in refused.stderr
     assert listed(vault.s3, target) == {}
 
@@ -194,7 +194,7 @@ def test_what_cannot_be_read_at_all_is_told_and_leaves_no_snapshot(
 
 
 def test_files_and_objects_are_not_mixed(vault: Vault, tmp_path: Path):
-    done = vault.room.run("backup", "v", vault.uri, tmp_path, code=1)
+    done = vault.room.run("backup", "v", vault.uri, tmp_path, code=2)
     assert "do not go into one snapshot" in done.stderr
 
 

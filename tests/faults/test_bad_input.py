@@ -65,7 +65,7 @@ def refused(
     Args:
         again: takes out of a message what is another the second time.
     """
-    done = room.run(*args, code=1)
+    done = room.run(*args, code=None)
     lines = done.stderr.strip().splitlines()
     assert lines[0].startswith("strongroom: "), done.stderr
     assert len(lines) == 2, done.stderr
@@ -73,9 +73,10 @@ def refused(
     assert len(lines[1]) > len("  -> ") + 8, done.stderr
     for word in says:
         assert word.lower() in done.stderr.lower(), done.stderr
-    told = json.loads(room.run(*args, "--json", code=1).stdout.strip().splitlines()[-1])
+    told = json.loads(room.run(*args, "--json", code=done.returncode).stdout.strip().splitlines()[-1])
     assert (again(told["error"]), told["remedy"]) == (again(lines[0][12:]), lines[1][5:])
     assert told["code"]
+    assert done.returncode == (2 if told["code"] == "bad-argument" else 1)
 
 
 def test_no_home_yet(tmp_path: Path) -> None:

@@ -81,6 +81,16 @@ def test_the_forget_of_a_slot_is_the_schedulers_own_and_allows_what_a_persons_do
         assert getattr(by_schedule, field) == getattr(other.ticket, field)
 
 
+OBJECTS = (
+    "/s3:/bucket/prefix",
+    "s3://bucket",
+    "s3://bucket/",
+    "s3://bucket/prefix",
+    "s3://bucket/a/b%20c%3Fd/?endpoint=https://s3.example&region=r1",
+    "s3://bucket/\u00e9+%C3%A9/",
+)
+
+
 def test_what_a_table_says_is_what_the_same_options_say() -> None:
     table = Retention(
         "keep",
@@ -88,7 +98,7 @@ def test_what_a_table_says_is_what_the_same_options_say() -> None:
         "0 5 * * 0",
         hosts=("web1", "web2"),
         tags=("nightly", "a,b"),
-        paths=("/srv/www/", "/s3:/bucket/prefix"),
+        paths=("/srv/www/", *OBJECTS),
         keep_last=3,
         keep_hourly="unlimited",
         keep_weekly=5,
@@ -106,7 +116,7 @@ def test_what_a_table_says_is_what_the_same_options_say() -> None:
         "keep_within": "1y6m2d12h",
         "keep_tag": ("for ever", "x,y"),
     }
-    wanted = snapshot_filter(("web1", "web2"), ("nightly", "a,b"), ("/srv/www/", "s3://bucket/prefix"))
+    wanted = snapshot_filter(("web1", "web2"), ("nightly", "a,b"), ("/srv/www/", *OBJECTS))
     asked = ForgetSpec(REPO, b"r", (), keep_policy(options), wanted, dry_run=False, remove_all=False)
     assert forget_spec(table, REPO, b"r") == asked
 

@@ -75,7 +75,11 @@ def forget(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
         doomed = [each.id for group in groups for each in group.removed]
     if not spec.dry_run:
         _remove(store, job, keys, reporter, doomed)
-    result = _outcome(snapshots, groups, doomed, unreadable) | {"dry_run": spec.dry_run}
+    looked_at = sum(len(group.kept) + len(group.removed) for group in groups)
+    result = _outcome(snapshots, groups, doomed, unreadable) | {
+        "left_out": 0 if spec.snapshots else len(snapshots) - looked_at,
+        "dry_run": spec.dry_run,
+    }
     reporter.report(report.DONE, outcome=notes.Outcome(json.dumps(result).encode(), ()))
 
 

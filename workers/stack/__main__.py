@@ -199,7 +199,10 @@ def _only_one(home: Home) -> Iterator[None]:
                 break
             except BlockingIOError as error:
                 if attempt == LOCK_ATTEMPTS - 1:
-                    raise AlreadyUp("a stack is up already", remedy="use it, or stop it first") from error
+                    raise AlreadyUp(
+                        "a stack is up already",
+                        remedy="use it; `strongroom down` stops it, which a changed config.toml needs",
+                    ) from error
                 time.sleep(0.01)
         yield
     finally:

@@ -46,7 +46,7 @@ def test_a_host_leaves_the_broker_when_it_is_said_and_not_before(tmp_path: Path)
     assert set(answer(home, "acl", str(folder))["users"]) == set(users(("web1", "web.2")))
 
     for words in (("--remove-host", "web3"), ("--host", "web1", "--remove-host", "web1")):
-        assert answer(home, "acl", str(folder), *words, code=1)["code"] == "bad-argument"
+        assert answer(home, "acl", str(folder), *words, code=2)["code"] == "bad-argument"
     told = answer(home, "acl", str(folder), "--remove-host", "web1")
     assert (told["removed"], set(told["users"])) == (["web1"], set(users(("web.2",))))
     assert set(named_in((folder / "users.acl").read_text())) == set(users(("web.2",)))

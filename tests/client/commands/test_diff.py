@@ -21,6 +21,6 @@ def test_only_what_is_below_a_path_is_compared(shell: Shell, mixed: dict[str, st
 
 
 def test_a_path_that_begins_nowhere_is_refused(shell: Shell, mixed: dict[str, str]) -> None:
-    refused = shell.json("diff", "mixed", mixed["first"], mixed["second"], "www", code=1)
+    refused = shell.json("diff", "mixed", mixed["first"], mixed["second"], "www", code=2)
     assert refused["code"] == "bad-argument"
     assert refused["remedy"]

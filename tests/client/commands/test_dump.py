@@ -47,9 +47,21 @@ def test_with_a_file_to_write_to_the_result_can_be_told(
 
 
 def test_a_result_does_not_go_where_the_content_goes(shell: Shell, snapshot: dict[str, Any]) -> None:
-    refused = shell.json("dump", "docs", snapshot["snapshot"], code=1)
+    refused = shell.json("dump", "docs", snapshot["snapshot"], code=2)
     assert refused["code"] == "bad-argument"
     assert "--target" in refused["remedy"]
+
+
+def test_one_file_is_not_passed_off_as_an_archive(
+    shell: Shell, snapshot: dict[str, Any], tmp_path: Path
+) -> None:
+    path = f"{snapshot['snapshot']}:{shell.root}/tree/hard"
+    for kind in ("zip", "tar"):
+        words = ("dump", "docs", path, "--archive", kind, "--target", str(tmp_path / "out"))
+        told = shell.json(*words, code=1)
+        assert told["code"] == "not-dumpable"
+        assert "--archive" in told["remedy"]
+        assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("kind", ["l", "p", "c", "b"])

@@ -38,3 +38,21 @@ def test_a_dry_run_tells_what_would_go_and_why_the_rest_stays(shell: Shell, mixe
     found = {line["id"]: line.get("removed", False) for line in shell.json(*words)["snapshots"]}
     assert found == {mixed["first"]: True, mixed["second"]: False, mixed["etc"]: False}
     assert len(shell.json("snapshots", "mixed")) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "left_out"),
+    [
+        (("--keep-last", "1", "--tag", "old"), "0 would go, 1 kept, 2 not looked at", 2),
+        (("--keep-last", "1", "--tag", "none"), "0 would go, 0 kept, 3 not looked at", 3),
+        (("--keep-last", "9"), "0 would go, 3 kept\n", 0),
+    ],
+)
+def test_what_a_filter_leaves_out_is_not_said_to_be_kept_by_the_policy(
+    shell: Shell, mixed: dict[str, str], words: tuple[str, ...], said: str, left_out: int
+) -> None:
+    assert said in shell.run("forget", "mixed", *words, "--dry-run").stdout
+    found = shell.json("forget", "mixed", *words, "--dry-run")
+    assert (found["kept"], found["left_out"]) == (len(mixed), left_out)
+    named = shell.run("forget", "mixed", mixed["first"], "--dry-run").stdout
+    assert "1 would go, 2 kept\n" in named

@@ -37,5 +37,5 @@ def test_a_private_part_is_never_overwritten_and_never_shown(tmp_path: Path) -> 
     assert told["code"] == "enrolment-refused"
     assert file.read_bytes() == before
     file.with_name("key.pub").unlink()
-    assert answer(tmp_path / "h", "identity", "show", str(file), code=1)["code"] == "bad-argument"
+    assert answer(tmp_path / "h", "identity", "show", str(file), code=2)["code"] == "bad-argument"
     assert shown.stdout.count("\n") == 4

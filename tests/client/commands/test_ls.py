@@ -28,3 +28,4 @@ def test_a_path_that_no_snapshot_has_is_told_with_what_the_newest_has(shell: She
     answer = shell.json("ls", "mixed", f"{mixed['second']}:{shell.root}/etc", code=1)
     assert answer["code"] == "no-such-path"
     assert str(shell.root / "www") in answer["error"]
+    assert shell.json("ls", "mixed", "latest:licenses", code=2)["code"] == "bad-argument"

@@ -18,9 +18,9 @@ def test_a_ca_is_made_once_and_issues_more(tmp_path: Path) -> None:
     assert answer(tmp_path / "h", "pki", "init", str(folder), code=1)["code"] == "already-initialised"
     answer(tmp_path / "h", "pki", "issue", str(folder), "backup.web1")
     answer(tmp_path / "h", "pki", "issue", str(folder), "server-2", "--host", "broker2.example")
-    assert answer(tmp_path / "h", "pki", "issue", str(folder), "../x", code=1)["code"] == "bad-argument"
-    assert answer(tmp_path / "h", "pki", "issue", str(folder), "ca", code=1)["code"] == "bad-argument"
-    assert answer(tmp_path / "h", "pki", "issue", str(tmp_path), "x", code=1)["code"] == "bad-argument"
+    assert answer(tmp_path / "h", "pki", "issue", str(folder), "../x", code=2)["code"] == "bad-argument"
+    assert answer(tmp_path / "h", "pki", "issue", str(folder), "ca", code=2)["code"] == "bad-argument"
+    assert answer(tmp_path / "h", "pki", "issue", str(tmp_path), "x", code=2)["code"] == "bad-argument"
 
 
 def shown(folder: Path, name: str) -> tuple[bool, tuple[str, ...]]:
@@ -69,7 +69,7 @@ def test_no_certificate_becomes_something_else(tmp_path: Path, words: tuple[str,
     answer(home, "pki", "init", str(folder), *names)
     (folder / "torn.crt").write_text("no certificate")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    told = answer(home, "pki", "issue", str(folder), *words, code=1)
+    told = answer(home, "pki", "issue", str(folder), *words, code=2)
     assert told["code"] == "bad-argument"
     assert told["remedy"]
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -78,7 +78,7 @@ def test_no_certificate_becomes_something_else(tmp_path: Path, words: tuple[str,
 def test_flower_cannot_stand_for_the_broker(tmp_path: Path) -> None:
     home, folder = tmp_path / "h", tmp_path / "pki"
     same = ("--broker-host", "one.example", "--flower-host", "One.example")
-    assert answer(home, "pki", "init", str(folder), *same, code=1)["code"] == "bad-argument"
+    assert answer(home, "pki", "init", str(folder), *same, code=2)["code"] == "bad-argument"
     assert not folder.exists()
     answer(home, "pki", "init", str(folder), "--broker-host", "broker.example", "--flower-host", "f.example")
     assert shown(folder, "server-broker") == (True, ("broker.example",))

@@ -33,5 +33,5 @@ def test_snapshots_are_chosen_by_host_tag_and_path(shell: Shell, mixed: dict[str
     target = restored(shell, "mixed-tag")
     done = shell.json("restore", "mixed", "latest", "--tag", "daily,old", "--target", str(target))
     assert done["snapshot"] == mixed["first"]
-    refused = shell.json("ls", "mixed", mixed["first"], "--tag", "daily", code=1)
+    refused = shell.json("ls", "mixed", mixed["first"], "--tag", "daily", code=2)
     assert refused["code"] == "bad-argument"

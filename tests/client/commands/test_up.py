@@ -9,6 +9,8 @@ from tests.client.shell import Shell, answer, run
 def test_a_second_stack_is_refused(shell: Shell):
     answer = shell.json("up", code=1)
     assert "up already" in answer["error"]
+    assert "`strongroom down`" in answer["remedy"]
+    assert "config.toml" in answer["remedy"]
 
 
 def test_the_embedded_stack_is_not_started_beside_a_broker_of_ones_own(tmp_path: Path) -> None:
