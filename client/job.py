@@ -38,6 +38,10 @@ _RECONNECT_S: Final = 0.2
 _RUNNING: Final = ("queued", "running")
 _CANCELLED: Final = "cancelled"
 _LOOK: Final = "see how it ended with `strongroom jobs`"
+_CALLED_OFF: Final = (
+    "the job was called off, but its worker may have removed something before it heard of it",
+    "see what is left with `strongroom snapshots`",
+)
 
 
 @dataclass(frozen=True)
@@ -170,13 +174,17 @@ class Job:
                     return "the job was done by then", "see its result with `strongroom snapshots`"
         except JobFailed as error:
             if error.code == _CANCELLED:
-                return "the job was cancelled", ""
+                return _CALLED_OFF if self._removes() else ("the job was cancelled", "")
             return f"the job had failed: {error.message}", error.remedy
         except (StrongroomError, KeyboardInterrupt):
             pass  # nobody is there to cancel it: a job of a command that is gone ends by its lease
         if self._committing:
             return "the backup was being committed and could not be called off", _LOOK
         return "it is not known whether the job was cancelled in time", _LOOK
+
+    def _removes(self) -> bool:
+        """Whether a worker may have removed something before it heard that the job was called off."""
+        return isinstance(self._spec, jobs.ForgetSpec | jobs.PruneSpec) and not self._spec.dry_run
 
     def _signed(self, kind: str, spec: bytes) -> Signed:
         now_ms = time.time_ns() // 1_000_000

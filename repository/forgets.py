@@ -18,8 +18,8 @@ from repository.manifest import Forgotten
 from repository.objects import MAX_FORGOTTEN, any_epoch, open_object, parse, put_struct
 from repository.store import PruneStore, ReadStore, WriteStore
 
-AT_ONCE: Final = 1000
-"""Snapshots that one record names, so that they are gone soon after its time."""
+AT_ONCE: Final = 100
+"""Snapshots that one record names: they are gone soon after its time, and a forget that breaks off names few others."""
 ANSWERS_S: Final = 3600.0
 """For markers of how long after its time a record answers."""
 SKEW_S: Final = 900.0

@@ -3,13 +3,15 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from celery import Celery
 
 from config.errors import StrongroomError
 from crypto.job import Spec
-from workers.admission import Job, Stray, admit
+from workers.admission import Job, Stray, admit, require_not_over
 from workers.keys import Send
+from workers.lists import BrokerUnreachable
 from workers.process import Process
 from workers.reporting import Reporter
 from workers.task import SealedTask, send
@@ -39,7 +41,8 @@ class Duties:
         """Register the task `name`: its message brings a ticket, a spec, and one argument of each type in `more`.
 
         The ticket is good for a spec, not for a task: `about` says which specs are for this one. A message that is
-        not admitted, or strays from the plan of its job, is refused in the log: there is nobody to tell.
+        not admitted, whose job is over, or that strays from the plan of its job, is refused in the log: there is nobody
+        to tell.
         """
         expected = (str, str, *more)
 
@@ -51,6 +54,9 @@ class Duties:
                 job = admit(self._process, str(ticket), str(spec))
                 if not isinstance(job.spec, about):
                     raise Stray("its ticket is for a job of another kind")
+                # Not for the key-broker to see: it is not asked while the vault's key is in the cache.
+                with suppress(BrokerUnreachable):
+                    require_not_over(self._process, job, self._process.lists.over(job.id))
             except StrongroomError as error:
                 _refuse(name, error)
                 return

@@ -124,18 +124,27 @@ class Reporter:
             self.report(report.ALIVE)
             # A broker that is away has no word of it either; the next look is as good.
             with suppress(BrokerUnreachable):
-                require_not_over(self._process, self._job, self._process.lists.over(self._job.id))
+                self._look()
 
-    def go_on(self) -> None:
+    def go_on(self, *, look: bool = False) -> None:
         """`alive`, before a step that must not be done once the job is over or another worker's.
+
+        Args:
+            look: whether the job is over, now, and not only when it is time for it: before what cannot be undone.
 
         Raises:
             Stopped: it may be.
             Stray: it is over.
+            BrokerUnreachable: it cannot be looked, but was to be.
         """
         if time.monotonic() >= self._said + STOPPED_S:
             raise Stopped("the worker stood still while it removed objects", remedy="see the host's load")
         self.alive()
+        if look:
+            self._look()
+
+    def _look(self) -> None:
+        require_not_over(self._process, self._job, self._process.lists.over(self._job.id))
 
     def report(
         self,

@@ -3,6 +3,7 @@ import os
 import signal
 import time
 import warnings
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -226,6 +227,29 @@ def test_ctrl_c_cancels_the_job(world: World):
         gc.collect()
     assert caught.value.exit_code == 130
     assert [each.kind for each in world.heard] == [jobs.CHECK, jobs.CANCEL]
+
+
+@pytest.mark.parametrize(
+    ("kind", "make_spec", "certain"),
+    [
+        (jobs.FORGET, lambda key: jobs.ForgetSpec("file:///r", key, ("12ab",)), False),
+        (jobs.FORGET, lambda key: jobs.ForgetSpec("file:///r", key, ("12ab",), dry_run=True), True),
+        (jobs.PRUNE, lambda key: jobs.PruneSpec("file:///r", key, 0.0), False),
+        (jobs.PRUNE, lambda key: jobs.PruneSpec("file:///r", key, 0.0, dry_run=True), True),
+        (jobs.CHECK, lambda key: jobs.CheckSpec("file:///r", key, False), True),
+    ],
+)
+def test_what_removes_is_not_said_to_be_cancelled_as_if_nothing_had_gone(
+    world: World, kind: str, make_spec: Callable[[bytes], jobs.Spec], certain: bool
+):
+    def answer(request: JobRequest) -> None:
+        world.verdict(request, "cancelled", code="cancelled")
+
+    job = Job(world.session, kind, world.vault.id, make_spec, QUICK)
+    with world.serving(answer):
+        said, remedy = job.cancel()
+    assert (said == "the job was cancelled") == certain
+    assert ("may have removed" in said) == ("strongroom snapshots" in remedy) == (not certain)
 
 
 def test_a_question_to_the_scheduler(world: World):

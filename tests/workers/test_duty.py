@@ -1,19 +1,20 @@
 """Every task of a job goes the same way: admitted, acted on, and whatever fails is told to whom it concerns."""
 
 import logging
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from config.queues import LIST
+from config.queues import LIST, over_key
 from config.settings import Settings
-from crypto import job, report
+from crypto import canonical, job, report, ticket
 from crypto.job import FindSpec, ListSpec, Spec
 from repository.errors import StoreFull
-from tests.workers.broker_server import Server
-from tests.workers.working import Working, working
+from tests.workers.broker_server import Server, broker_server
+from tests.workers.working import USERS, Working, working
 from workers.admission import Job, Stray
 from workers.app import make_app
 from workers.duty import Act, Duties
@@ -81,6 +82,35 @@ def test_what_is_not_admitted_is_not_acted_on_and_only_logged(
     assert (acted, worker.sent) == ([], [])
     assert len(caplog.records) == 7
     assert sealed[:40] not in caplog.text
+
+
+def test_no_step_of_a_job_that_is_over_begins(
+    worker: Working, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    acted: list[bytes] = []
+    task = task_of(worker, monkeypatch, lambda job, *_: acted.append(job.id))
+    over, other = secrets.token_bytes(16), secrets.token_bytes(16)
+    signed = ticket.end(worker.scheduler, over)
+    # Of another job it says nothing, wherever it lies.
+    for key in (over, other):
+        worker.server.admin().set(over_key(key), canonical.to_text(canonical.encode(signed)))
+    with caplog.at_level(logging.WARNING, "workers.duty"):
+        for each in (over, other):
+            task(*worker.texts(listing(worker), job=each))
+    assert (acted, worker.sent) == ([other], [])
+    assert "the job is over" in caplog.text
+
+
+def test_a_broker_that_is_away_keeps_no_job_from_its_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acted: list[bytes] = []
+    with broker_server(*USERS) as broker, working(tmp_path, broker, "restore") as worker:
+        task = task_of(worker, monkeypatch, lambda job, *_: acted.append(job.id))
+        broker.kill()
+        task(*worker.texts(listing(worker)))
+        broker.start()
+    assert len(acted) == 1
 
 
 def test_a_stray_message_is_no_failure_of_its_job(worker: Working, monkeypatch: pytest.MonkeyPatch) -> None:

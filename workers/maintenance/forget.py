@@ -14,7 +14,7 @@ from repository.errors import RepositoryError
 from repository.forgets import AT_ONCE, drop_old, write_forget
 from repository.manifest import Snapshot
 from repository.place import S3Place, parse_place
-from repository.retention import Group, apply
+from repository.retention import AHEAD_NS, Group, admits, apply
 from repository.store import PruneStore
 from repository.stores import open_pruner
 from repository.vault import epochs, read_config
@@ -25,6 +25,8 @@ from workers.process import Process, now_ms
 from workers.reporting import MAX_NAMED, Reporter
 
 MIN_PREFIX = 4
+NEWER = "newer than this forget"
+"""Why a policy leaves alone what was made after its job's ticket, by the clock of who made it."""
 
 
 class NoSuchSnapshot(StrongroomError):
@@ -41,12 +43,13 @@ def forget(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     In a bucket, which may keep versions, it is recorded first that it is this that hides them.
 
     Doing it again, also after it was broken off, removes the rest. A snapshot that cannot be opened is only removed by
-    its id.
+    its id. A policy is about what was there when the ticket was issued: a message that comes again takes nothing newer.
 
     Raises:
         OutOfScope: the ticket does not allow it.
         NoSuchSnapshot, NothingLeft: nothing was removed.
-        StoreError, KeyRefused, KeyBrokerSilent, Stopped: some may be removed and others not.
+        StoreError, KeyRefused, KeyBrokerSilent, BrokerUnreachable, Stopped: some may be removed and others not.
+        Stray: the job is over; nothing more is removed.
     """
     spec = job.spec
     if not isinstance(spec, ForgetSpec):
@@ -67,16 +70,17 @@ def forget(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     reporter.alive()
     if spec.snapshots:
         groups: list[Group] = []
+        newer: list[Snapshot] = []
         doomed = _named(store, spec.snapshots, voids, again=job.ticket.fence > 1)
         unreadable = []
     else:
-        groups = apply(spec.keep, spec.filter, snapshots, now_ms() * 1_000_000)
+        groups, newer = _grouped(spec, snapshots, job.ticket.not_before_ms * 1_000_000, now_ms() * 1_000_000)
         _require_some_left(groups, remove_all=spec.remove_all)
         doomed = [each.id for group in groups for each in group.removed]
     if not spec.dry_run:
         _remove(store, job, keys, reporter, doomed)
-    looked_at = sum(len(group.kept) + len(group.removed) for group in groups)
-    result = _outcome(snapshots, groups, doomed, unreadable) | {
+    looked_at = len(newer) + sum(len(group.kept) + len(group.removed) for group in groups)
+    result = _outcome(snapshots, groups, newer, doomed, unreadable) | {
         "left_out": 0 if spec.snapshots else len(snapshots) - looked_at,
         "dry_run": spec.dry_run,
     }
@@ -91,10 +95,11 @@ def _remove(store: PruneStore, job: Job, keys: VaultKeys, reporter: Reporter, do
     for first in range(0, len(doomed), AT_ONCE):
         snapshots = doomed[first : first + AT_ONCE]
         if recorded:
-            reporter.go_on()
+            # What a record names it answers for, also when the job is broken off before it is removed.
+            reporter.go_on(look=True)
             write_forget(store, job.vault, keys, epoch, now_ms(), snapshots)
-        for snapshot in snapshots:
-            reporter.go_on()
+        for number, snapshot in enumerate(snapshots):
+            reporter.go_on(look=number == 0)
             store.delete(layout.snapshot_name(snapshot))
     if recorded and doomed:
         drop_old(store, job.vault, keys, now_ms() / 1000, told_for_s(job.spec.repo))
@@ -125,6 +130,17 @@ def _named(store: PruneStore, wanted: tuple[str, ...], voids: list[bytes], *, ag
     return list(dict.fromkeys(found))
 
 
+def _grouped(
+    spec: ForgetSpec, snapshots: list[Snapshot], asked_ns: int, now_ns: int
+) -> tuple[list[Group], list[Snapshot]]:
+    """What the policy says of what was there when it was asked for; and what is newer, of which it says nothing."""
+    newer = [each for each in snapshots if asked_ns < each.time_ns <= now_ns + AHEAD_NS]
+    others = [each for each in snapshots if not asked_ns < each.time_ns <= now_ns + AHEAD_NS]
+    # One of the future is not from after the request, but from a wrong clock: that is the policy's to say.
+    groups = apply(spec.keep, spec.filter, others, now_ns)
+    return groups, [each for each in newer if admits(spec.filter, each)]
+
+
 def _require_some_left(groups: list[Group], *, remove_all: bool) -> None:
     for group in groups:
         if group.emptied and not remove_all:
@@ -136,11 +152,16 @@ def _require_some_left(groups: list[Group], *, remove_all: bool) -> None:
 
 
 def _outcome(
-    snapshots: list[Snapshot], groups: list[Group], doomed: list[bytes], unreadable: list[dict[str, str]]
+    snapshots: list[Snapshot],
+    groups: list[Group],
+    newer: list[Snapshot],
+    doomed: list[bytes],
+    unreadable: list[dict[str, str]],
 ) -> dict[str, Any]:
     """All the numbers, and as many of the snapshots as one report has room for, those that are removed first."""
     known = {each.id: each for each in snapshots}
     lines = [_line(known.get(each), each) | {"removed": True} for each in doomed]
+    lines += [_line(each, each.id) | {"removed": False, "reasons": [NEWER]} for each in newer]
     lines += [
         _line(each, each.id) | {"removed": False, "reasons": list(reasons)}
         for group in groups

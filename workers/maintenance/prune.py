@@ -156,7 +156,9 @@ def sweep(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
         OutOfScope: the ticket does not allow it.
         NotCertain, CacheUnusable: as of a mark; nothing is removed.
         Superseded: the mark is gone; nothing is removed.
-        StoreError, KeyRefused, KeyBrokerSilent: some may be removed; doing it again removes the rest.
+        Stray: the job is over; nothing more is removed.
+        StoreError, KeyRefused, KeyBrokerSilent, BrokerUnreachable: some may be removed; doing it again removes the
+            rest.
     """
     spec = job.spec
     if not isinstance(spec, SweepSpec):
@@ -169,9 +171,10 @@ def sweep(process: Process, job: Job, reporter: Reporter, send: Send) -> None:
     struck = read_struck(store, vault, keys)
     with survey(session.subject, struck.packs | marked.names.packs, session.room) as usage:  # 2
         names = removable(usage, marked.names)
-    reporter.go_on()
+    reporter.go_on(look=True)
     names = _named(session, names)  # 3
     rewritten = leave_out(store, vault, keys, session.epoch, job.id, names.packs, reporter.alive)  # 4
+    reporter.go_on(look=True)
     remove(store, names, reporter.go_on)  # 5
     _clean(session, reporter, usage)  # 6
     uploads = store.sweep(DEAD_UPLOAD_S)  # 7

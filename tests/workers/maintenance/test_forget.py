@@ -10,6 +10,7 @@ from config.schedules import Retention
 from crypto.job import ForgetSpec, KeepPolicy, SnapshotFilter
 from crypto.ticket import DECRYPT, ENCRYPT, FORGET
 from repository import layout
+from repository.catalog import write_snapshot
 from repository.forgets import forgets
 from repository.prunes import write_void
 from repository.stores import open_pruner
@@ -18,7 +19,7 @@ from tests.repository.conftest import Repo
 from tests.s3_server import LOCKED, S3Server
 from tests.workers.maintenance.upkeep import Upkeep
 from workers import reporting
-from workers.maintenance.forget import forget
+from workers.maintenance.forget import NEWER, forget
 
 FILES = {b"/a": b"a" * 20_000}
 
@@ -54,6 +55,19 @@ def test_what_the_policy_does_not_keep_goes_and_nothing_else(upkeep: Upkeep, fou
         (4, ["last"]),
         (3, ["last"]),
     ]
+
+
+def test_what_is_newer_than_the_forget_stays_and_counts_for_no_rule(upkeep: Upkeep, four: Repo):
+    newer = msgspec.structs.replace(
+        four.backup(FILES, 5), id=bytes(15) + b"n", time_ns=time.time_ns() + 10**9 * 60
+    )
+    write_snapshot(four.store, four.vault, four.keys, 1, newer)
+    wanted = SnapshotFilter(hosts=("host",))
+    told = upkeep.run(forget, spec(upkeep, keep=KeepPolicy(last=1), filter=wanted))
+    assert numbers(four) == [5, ord("n")]
+    assert (told["removed"], told["kept"]) == (4, 2)
+    reasons = {line["id"]: line["reasons"] for line in told["snapshots"] if not line["removed"]}
+    assert reasons == {newer.id.hex(): [NEWER], f"{5:032x}": ["last"]}
 
 
 def test_a_dry_run_removes_nothing(upkeep: Upkeep, four: Repo):

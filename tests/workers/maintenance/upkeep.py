@@ -68,7 +68,7 @@ class Upkeep:
             ROLE,
             operations,
             b"",
-            0,
+            now_ms(),
             now_ms() + 60_000,
             9,
         )
