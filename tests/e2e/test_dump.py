@@ -211,7 +211,7 @@ def test_what_nobody_takes_is_waited_for_and_memory_stays_small(plain: Vault) ->
         for _ in range(20):
             assert len(lying()) <= most
             time.sleep(0.1)
-        content = done.stdout.read(len(expected) - 1)
+        content = done.stdout.read(len(expected) - (4 << 20))  # more than a pipe holds: it cannot be over
         status = Path(f"/proc/{done.pid}/status").read_text()
         content += done.stdout.read()
     assert done.returncode == 0

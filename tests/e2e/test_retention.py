@@ -4,6 +4,9 @@ import random
 import sqlite3
 from pathlib import Path
 
+from config.home import Home
+from config.settings import load
+from scheduler.slots import rule
 from tests.whole.room import Strongroom, read_tree, wait_for
 
 CONFIG = """
@@ -32,7 +35,8 @@ def test_old_snapshots_are_forgotten_and_pruned_by_schedule(room: Strongroom, tm
         states[room.json("backup", "v", source, "--tag", tag)["snapshot"]] = read_tree(source)
     first, _, last = states
     # The slot of last New Year's Day was missed, as far as the ledger knows.
-    mark = ("yearly", "0 0 1 1 * Europe/Berlin forget prune", 1)
+    (policy,) = load(Home(room.home)).retention
+    mark = (policy.name, rule(policy), 1)
     with sqlite3.connect(room.home / "ledger.db") as ledger:
         ledger.execute("REPLACE INTO schedules VALUES (?, ?, ?)", mark)
     ledger.close()

@@ -95,7 +95,9 @@ def build(room: Strongroom, folder: Path) -> Vault:
     assert last["chunks_new"] == 0
     vault.snapshots.append(last["snapshot"])
     shutil.rmtree(repo / "jobs", ignore_errors=True)
-    shutil.copytree(repo, folder / "pristine")
+    shutil.copytree(
+        repo, folder / "pristine", ignore=shutil.ignore_patterns("jobs")
+    )  # they are being removed
     return vault
 
 
